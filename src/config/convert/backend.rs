@@ -1,0 +1,192 @@
+//! `Backend` and `Service`: where traffic goes.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Notes, gateway::labels};
+use crate::{
+    api::{
+        self, BackendEndpoint, BackendScheme, BackendSpec, IntOrString, LoadBalancingPolicy, ServiceProtocol,
+        ServiceSpec, ServiceType, SessionAffinity,
+    },
+    config::rules::{self, At},
+    model::{
+        Backend, Endpoint, EndpointTarget, LabelSelector, Meta, Scheme, Service, ServiceKind, ServicePort,
+    },
+};
+
+const NO_HTTPS: &str = "TLS towards backends is not served yet";
+const NO_H2C: &str = "HTTP/2 towards backends is not served yet";
+
+pub(super) fn backend(spec: &BackendSpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Backend {
+    let scheme = spec.scheme.map_or(Scheme::Http, scheme);
+    note_scheme(scheme, &at.key("scheme"), notes);
+    let endpoints_at = at.key("endpoints");
+    let endpoints = spec
+        .endpoints
+        .iter()
+        .enumerate()
+        .filter_map(|(index, written)| endpoint(written, scheme, &endpoints_at.index(index), notes))
+        .collect();
+    note_unserved_fields(spec, at, notes);
+    Backend { meta, endpoints, unsupported: notes.take_unsupported() }
+}
+
+fn note_unserved_fields(spec: &BackendSpec, at: &At<'_>, notes: &mut Notes) {
+    if let Some(balancing) = &spec.load_balancing {
+        let at = at.key("loadBalancing");
+        let policy = balancing.policy.unwrap_or_default();
+        if policy != LoadBalancingPolicy::RoundRobin {
+            let why = format!("the policy `{policy:?}` is not served yet; `RoundRobin` is used");
+            notes.unsupported(&at.key("policy"), &why);
+        }
+        if balancing.slow_start.is_some() {
+            notes.unsupported(&at.key("slowStart"), "slow start is not served yet");
+        }
+    }
+    let fields = [
+        ("healthCheck", spec.health_check.is_some(), "active health checks are not served yet"),
+        ("outlierDetection", spec.outlier_detection.is_some(), "outlier detection is not served yet"),
+        ("connections", spec.connections.is_some(), "limits of connections are not served yet"),
+        ("tls", spec.tls.is_some(), NO_HTTPS),
+    ];
+    for (field, _, why) in fields.into_iter().filter(|(_, is_set, _)| *is_set) {
+        notes.unsupported(&at.key(field), why);
+    }
+}
+
+fn endpoint(
+    written: &BackendEndpoint,
+    inherited: Scheme,
+    at: &At<'_>,
+    notes: &mut Notes,
+) -> Option<Endpoint> {
+    let own = written.scheme.map(scheme);
+    if let Some(own) = own {
+        note_scheme(own, &at.key("scheme"), notes);
+    }
+    Some(Endpoint {
+        target: target(written, at, notes)?,
+        port: written.port,
+        weight: written.weight.unwrap_or(1),
+        scheme: own.unwrap_or(inherited),
+    })
+}
+
+fn target(written: &BackendEndpoint, at: &At<'_>, notes: &mut Notes) -> Option<EndpointTarget> {
+    if let Some(address) = &written.address {
+        let address = notes.found.take(&at.key("address"), rules::ip_address(address));
+        return address.map(EndpointTarget::Address);
+    }
+    if let Some(hostname) = &written.hostname {
+        if let Some(resolve) = &written.resolve {
+            let at = at.key("resolve");
+            if resolve.record.is_some() {
+                let why = "a choice of records is not served yet; all addresses are used";
+                notes.unsupported(&at.key("record"), why);
+            }
+            if resolve.every.is_some() {
+                notes.unsupported(&at.key("every"), "an interval of its own is not served yet");
+            }
+        }
+        let hostname = notes.found.take(&at.key("hostname"), rules::host(hostname));
+        return hostname.map(EndpointTarget::Hostname);
+    }
+    if let Some(path) = &written.unix {
+        return Some(EndpointTarget::Unix(Arc::from(Path::new(path))));
+    }
+    let network = written.network.as_deref().map(Into::into);
+    if let Some(docker) = &written.docker {
+        return match (&docker.selector, &docker.container) {
+            (Some(selector), _) => {
+                let selector = LabelSelector { labels: labels(selector), requirements: Vec::new() };
+                Some(EndpointTarget::Containers { selector, network })
+            }
+            (None, Some(name)) => {
+                Some(EndpointTarget::ContainerNamed { name: name.as_str().into(), network })
+            }
+            (None, None) => None,
+        };
+    }
+    if written.swarm.is_some() {
+        notes.unsupported(&at.key("swarm"), "Swarm services are not served yet");
+    }
+    if written.consul.is_some() {
+        notes.unsupported(&at.key("consul"), "Consul services are not served yet");
+    }
+    None
+}
+
+fn scheme(written: BackendScheme) -> Scheme {
+    match written {
+        BackendScheme::Http => Scheme::Http,
+        BackendScheme::Https => Scheme::Https,
+        BackendScheme::H2c => Scheme::H2c,
+    }
+}
+
+fn note_scheme(scheme: Scheme, at: &At<'_>, notes: &mut Notes) {
+    match scheme {
+        Scheme::Http => {}
+        Scheme::Https => notes.unsupported(at, NO_HTTPS),
+        Scheme::H2c => notes.unsupported(at, NO_H2C),
+    }
+}
+
+pub(super) fn service(spec: &ServiceSpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Service {
+    let kind = match (spec.kind.unwrap_or_default(), &spec.external_name) {
+        (ServiceType::ExternalName, Some(host)) => {
+            notes.found.take(&at.key("externalName"), rules::host(host)).map(ServiceKind::ExternalName)
+        }
+        (
+            ServiceType::ExternalName
+            | ServiceType::ClusterIp
+            | ServiceType::NodePort
+            | ServiceType::LoadBalancer,
+            _,
+        ) => None,
+    };
+    let ports_at = at.key("ports");
+    let ports = spec
+        .ports
+        .iter()
+        .enumerate()
+        .filter_map(|(index, port)| service_port(port, &ports_at.index(index), notes))
+        .collect();
+    if spec.session_affinity == Some(SessionAffinity::ClientIp) {
+        notes.unsupported(&at.key("sessionAffinity"), "session affinity is not served yet");
+    }
+    if spec.publish_not_ready_addresses == Some(true) {
+        let why = "containers that are not ready get no requests";
+        notes.unsupported(&at.key("publishNotReadyAddresses"), why);
+    }
+    Service {
+        meta,
+        kind: kind.unwrap_or_else(|| ServiceKind::Selector(labels(&spec.selector))),
+        ports,
+        unsupported: notes.take_unsupported(),
+    }
+}
+
+fn service_port(written: &api::ServicePort, at: &At<'_>, notes: &mut Notes) -> Option<ServicePort> {
+    if written.protocol.unwrap_or_default() != ServiceProtocol::Tcp {
+        // Nothing that is served could refer to it.
+        return None;
+    }
+    let target = match &written.target_port {
+        None => written.port,
+        Some(IntOrString::Int(port)) => *port,
+        Some(IntOrString::String(name)) => {
+            let why =
+                format!("containers have no names for their ports: write the number instead of `{name}`");
+            notes.unsupported(&at.key("targetPort"), &why);
+            return None;
+        }
+    };
+    let scheme = match written.app_protocol.as_deref() {
+        Some("kubernetes.io/h2c" | "h2c") => Scheme::H2c,
+        Some("https" | "kubernetes.io/wss") => Scheme::Https,
+        Some(_) | None => Scheme::Http,
+    };
+    note_scheme(scheme, &at.key("appProtocol"), notes);
+    Some(ServicePort { name: written.name.as_deref().map(Into::into), port: written.port, target, scheme })
+}

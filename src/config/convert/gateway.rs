@@ -1,0 +1,166 @@
+//! `Gateway` and `ReferenceGrant`.
+
+use std::sync::Arc;
+
+use super::{GATEWAY_GROUP, Notes, text_or};
+use crate::{
+    api::{self, DefaultScope, GatewaySpec, ListenersFrom, ReferenceGrantSpec, RoutesFrom, SelectorOperator},
+    config::rules::{self, At},
+    model::{
+        AllowedRoutes, FromNamespaces, Gateway, GrantFrom, GrantTo, LabelSelector, Listener, Meta, Protocol,
+        ReferenceGrant, Requirement,
+    },
+};
+
+pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Gateway {
+    let listeners_at = at.key("listeners");
+    let listeners = spec
+        .listeners
+        .iter()
+        .enumerate()
+        .map(|(index, written)| listener(written, &listeners_at.index(index), notes))
+        .collect();
+    let addresses_at = at.key("addresses");
+    let mut addresses = Vec::new();
+    for (index, address) in spec.addresses.iter().enumerate() {
+        let at = addresses_at.index(index);
+        match (address.kind.as_deref().unwrap_or("IPAddress"), &address.value) {
+            ("IPAddress", Some(value)) => {
+                addresses.extend(notes.found.take(&at.key("value"), rules::ip_address(value)));
+            }
+            // An address of no value is the controller's choice; all addresses are one.
+            ("IPAddress", None) => {}
+            (kind, _) => {
+                notes.unsupported(&at, &format!("addresses of the type `{kind}` are not served yet"));
+            }
+        }
+    }
+    note_unserved_fields(spec, at, notes);
+    Gateway {
+        meta,
+        class: (&*spec.gateway_class_name).into(),
+        addresses,
+        listeners,
+        is_default: spec.default_scope == Some(DefaultScope::All),
+        unsupported: notes.take_unsupported(),
+    }
+}
+
+fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
+    let allows = spec
+        .allowed_listeners
+        .as_ref()
+        .and_then(|allowed| allowed.namespaces.as_ref()?.from)
+        .is_some_and(|from| from != ListenersFrom::None);
+    if allows {
+        notes.unsupported(&at.key("allowedListeners"), "ListenerSets are not served yet");
+    }
+    if spec.infrastructure.as_ref().is_some_and(|made| made.parameters_ref.is_some()) {
+        let infrastructure = at.key("infrastructure");
+        notes.unsupported(&infrastructure.key("parametersRef"), "there are no parameters to refer to");
+    }
+    if let Some(tls) = &spec.tls {
+        let at = at.key("tls");
+        if tls.frontend.is_some() {
+            notes.unsupported(&at.key("frontend"), "client certificates are not verified yet");
+        }
+        if tls.backend.as_ref().is_some_and(|backend| backend.client_certificate_ref.is_some()) {
+            notes.unsupported(&at.key("backend"), "TLS towards backends is not served yet");
+        }
+    }
+}
+
+fn listener(written: &api::Listener, at: &At<'_>, notes: &mut Notes) -> Listener {
+    let hostname = written
+        .hostname
+        .as_ref()
+        .and_then(|hostname| notes.found.take(&at.key("hostname"), rules::host_pattern(hostname)));
+    Listener {
+        name: (&*written.name).into(),
+        hostname,
+        port: written.port.0,
+        protocol: protocol(&written.protocol),
+        allowed: allowed_routes(written.allowed_routes.as_ref()),
+        unsupported: Vec::new(),
+    }
+}
+
+fn protocol(written: &str) -> Protocol {
+    match written {
+        "HTTP" => Protocol::Http,
+        "HTTPS" => Protocol::Https,
+        "TLS" => Protocol::Tls,
+        "TCP" => Protocol::Tcp,
+        "UDP" => Protocol::Udp,
+        other => Protocol::Other(other.into()),
+    }
+}
+
+fn allowed_routes(written: Option<&api::AllowedRoutes>) -> AllowedRoutes {
+    let namespaces = written.and_then(|written| written.namespaces.as_ref());
+    let from = namespaces.and_then(|namespaces| namespaces.from).unwrap_or(RoutesFrom::Same);
+    let namespaces = match from {
+        RoutesFrom::All => FromNamespaces::All,
+        RoutesFrom::Same => FromNamespaces::Same,
+        // Without a selector nothing is selected, lest everything were.
+        RoutesFrom::Selector => namespaces
+            .and_then(|namespaces| namespaces.selector.as_ref())
+            .map_or(FromNamespaces::None, |written| FromNamespaces::Selector(selector(written))),
+    };
+    let kinds: Vec<(Arc<str>, Arc<str>)> = written
+        .iter()
+        .flat_map(|written| &written.kinds)
+        .map(|kind| (text_or(kind.group.as_deref(), GATEWAY_GROUP), (&*kind.kind).into()))
+        .collect();
+    AllowedRoutes { namespaces, kinds: (!kinds.is_empty()).then_some(kinds) }
+}
+
+fn selector(written: &api::LabelSelector) -> LabelSelector {
+    LabelSelector {
+        labels: labels(&written.match_labels),
+        requirements: written
+            .match_expressions
+            .iter()
+            .map(|expression| {
+                let values = || expression.values.iter().map(|value| value.as_str().into()).collect();
+                let requirement = match expression.operator {
+                    SelectorOperator::In => Requirement::In(values()),
+                    SelectorOperator::NotIn => Requirement::NotIn(values()),
+                    SelectorOperator::Exists => Requirement::Exists,
+                    SelectorOperator::DoesNotExist => Requirement::DoesNotExist,
+                };
+                (expression.key.as_str().into(), requirement)
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn labels(
+    written: &std::collections::BTreeMap<String, String>,
+) -> std::collections::BTreeMap<Arc<str>, Arc<str>> {
+    written.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+}
+
+pub(super) fn reference_grant(spec: &ReferenceGrantSpec, meta: Meta) -> ReferenceGrant {
+    ReferenceGrant {
+        meta,
+        from: spec
+            .from
+            .iter()
+            .map(|from| GrantFrom {
+                group: (&*from.group).into(),
+                kind: (&*from.kind).into(),
+                namespace: (&*from.namespace).into(),
+            })
+            .collect(),
+        to: spec
+            .to
+            .iter()
+            .map(|to| GrantTo {
+                group: (&*to.group).into(),
+                kind: (&*to.kind).into(),
+                name: to.name.as_deref().map(Into::into),
+            })
+            .collect(),
+    }
+}

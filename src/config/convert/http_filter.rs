@@ -1,0 +1,104 @@
+//! The standard's filters, those that are served.
+
+use http::StatusCode;
+
+use super::Notes;
+use crate::{
+    api::{
+        HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpPathModifierType, HttpRequestRedirectFilter,
+        HttpRouteFilter, HttpUrlRewriteFilter, RedirectScheme,
+    },
+    config::rules::{self, At},
+    model::{HeaderEdit, HttpFilter, PathEdit, Redirect, Rewrite},
+};
+
+pub(super) fn filters(written: &[HttpRouteFilter], at: &At<'_>, notes: &mut Notes) -> Vec<HttpFilter> {
+    let filters = written.iter().enumerate();
+    filters.filter_map(|(index, one)| filter(one, &at.index(index), notes)).collect()
+}
+
+fn filter(written: &HttpRouteFilter, at: &At<'_>, notes: &mut Notes) -> Option<HttpFilter> {
+    let unserved = [
+        ("requestMirror", written.request_mirror.is_some(), "mirrored requests are not served yet"),
+        ("cors", written.cors.is_some(), "the CORS filter is not served yet"),
+        ("externalAuth", written.external_auth.is_some(), "external authorization is not served yet"),
+        ("extensionRef", written.extension_ref.is_some(), "filters by reference are not served yet"),
+    ];
+    for (field, _, why) in unserved.into_iter().filter(|(_, is_set, _)| *is_set) {
+        notes.unsupported(&at.key(field), why);
+    }
+    if let Some(edit) = &written.request_header_modifier {
+        let at = at.key("requestHeaderModifier");
+        return Some(HttpFilter::RequestHeaders(header_edit(edit, &at, notes)));
+    }
+    if let Some(edit) = &written.response_header_modifier {
+        let at = at.key("responseHeaderModifier");
+        return Some(HttpFilter::ResponseHeaders(header_edit(edit, &at, notes)));
+    }
+    if let Some(written) = &written.request_redirect {
+        return Some(HttpFilter::Redirect(redirect(written, &at.key("requestRedirect"), notes)));
+    }
+    if let Some(HttpUrlRewriteFilter { hostname, path }) = &written.url_rewrite {
+        let at = at.key("urlRewrite");
+        return Some(HttpFilter::Rewrite(Rewrite {
+            hostname: hostname
+                .as_ref()
+                .and_then(|hostname| notes.found.take(&at.key("hostname"), rules::host(hostname))),
+            path: path.as_ref().and_then(path_edit),
+        }));
+    }
+    None
+}
+
+fn header_edit(written: &HttpHeaderFilter, at: &At<'_>, notes: &mut Notes) -> HeaderEdit {
+    let mut edit = HeaderEdit::default();
+    for (field, headers, into) in [("set", &written.set, &mut edit.set), ("add", &written.add, &mut edit.add)]
+    {
+        let at = at.key(field);
+        for (index, HttpHeader { name, value }) in headers.iter().enumerate() {
+            let at = at.index(index);
+            let name = notes.found.take(&at.key("name"), rules::header_name(name));
+            let value = notes.found.take(&at.key("value"), rules::header_value(value));
+            // Names that differ only in case are one name: the first counts.
+            if let (Some(name), Some(value)) = (name, value)
+                && !into.iter().any(|(earlier, _)| *earlier == name)
+            {
+                into.push((name, value));
+            }
+        }
+    }
+    let remove = at.key("remove");
+    for (index, name) in written.remove.iter().enumerate() {
+        edit.remove.extend(notes.found.take(&remove.index(index), rules::header_name(name)));
+    }
+    edit
+}
+
+fn redirect(written: &HttpRequestRedirectFilter, at: &At<'_>, notes: &mut Notes) -> Redirect {
+    let status = written.status_code.unwrap_or(302);
+    let status = StatusCode::from_u16(status).map_err(|_| format!("{status} is not a status of a redirect"));
+    Redirect {
+        scheme: written.scheme.map(|scheme| match scheme {
+            RedirectScheme::Http => "http",
+            RedirectScheme::Https => "https",
+        }),
+        hostname: written
+            .hostname
+            .as_ref()
+            .and_then(|hostname| notes.found.take(&at.key("hostname"), rules::host(hostname))),
+        path: written.path.as_ref().and_then(path_edit),
+        port: written.port,
+        status: notes.found.take(&at.key("statusCode"), status).unwrap_or(StatusCode::FOUND),
+    }
+}
+
+fn path_edit(written: &HttpPathModifier) -> Option<PathEdit> {
+    match written.kind {
+        HttpPathModifierType::ReplaceFullPath => {
+            written.replace_full_path.as_deref().map(|path| PathEdit::ReplaceFull(path.into()))
+        }
+        HttpPathModifierType::ReplacePrefixMatch => {
+            written.replace_prefix_match.as_deref().map(|path| PathEdit::ReplacePrefix(path.into()))
+        }
+    }
+}

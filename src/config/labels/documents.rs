@@ -1,0 +1,300 @@
+//! Writes the documents that say what was claimed, and turns them into resources like those of files.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Problems, Translation,
+    claims::{Port, Shape, Source, Strip, Terms},
+    manifest,
+    merge::{Group, Member},
+    names::{self, Names, Pair},
+    origin,
+};
+use crate::{
+    api::{
+        self, BackendEndpoint, BackendScheme, BackendSpec, DefaultScope, DockerEndpoint, HttpBackendRef,
+        HttpPathMatch, HttpPathModifier, HttpPathModifierType, HttpRouteFilter, HttpRouteFilterType,
+        HttpRouteMatch, HttpRouteRule, HttpRouteSpec, HttpUrlRewriteFilter, ObjectMeta, PathMatchType,
+    },
+    config::{Object, convert},
+    model::{
+        Endpoint, EndpointTarget, HostPattern, Origin, Resource, ResourceId, Scheme, Severity, WorkloadId,
+    },
+};
+
+/// The most host names that one `HTTPRoute` may have.
+const MAX_HOSTS: usize = 16;
+
+/// Writes every group; one that cannot be a resource costs only itself.
+pub(super) fn write(groups: Vec<Group<'_>>, taken: &BTreeSet<ResourceId>, problems: Problems) -> Translation {
+    let mut writer = Writer { objects: BTreeMap::new(), resources: BTreeMap::new(), problems };
+    for (group, pairs) in name(groups, taken) {
+        for (pair, hosts) in pairs.iter().zip(group.hosts.chunks(MAX_HOSTS)) {
+            writer.write(&group, pair, hosts);
+        }
+    }
+    let resources = writer.resources.into_iter().map(|(id, ids)| (id, ids.into_iter().collect()));
+    Translation {
+        objects: writer.objects.into_values().collect(),
+        problems: writer.problems.0,
+        resources: resources.collect(),
+    }
+}
+
+/// Names for every group, one pair for each sixteen hosts. Who is called exactly like the resource comes first, so
+/// that `my-app` keeps its name beside `my_app`; then the older.
+fn name<'a>(groups: Vec<Group<'a>>, taken: &BTreeSet<ResourceId>) -> Vec<(Group<'a>, Vec<Pair>)> {
+    let mut names = Names::new(taken);
+    let mut owners = BTreeSet::new();
+    let mut wishes: Vec<(bool, Group<'a>, String, Vec<String>)> = groups
+        .into_iter()
+        .map(|group| {
+            let namespace = names::namespace(&group.owner.namespace);
+            let plain = names::slug(&group.owner.name);
+            let is_first = owners.insert(group.owner.clone());
+            let is_exact = group.route.is_none()
+                && is_first
+                && plain == *group.owner.name
+                && namespace == *group.owner.namespace;
+            let first =
+                group.route.as_ref().map_or_else(|| plain.clone(), |route| format!("{plain}-{route}"));
+            let is_default = !is_first && group.source == Source::Default;
+            let default = is_default.then(|| format!("{plain}-default"));
+            (is_exact, group, namespace, std::iter::once(first).chain(default).collect())
+        })
+        .collect();
+    wishes.sort_by_key(|(is_exact, ..)| !is_exact);
+    wishes
+        .into_iter()
+        .map(|(_, group, namespace, wishes)| {
+            let pairs = group.hosts.chunks(MAX_HOSTS).map(|_| names.give(&namespace, &wishes)).collect();
+            (group, pairs)
+        })
+        .collect()
+}
+
+struct Writer {
+    objects: BTreeMap<ResourceId, Object>,
+    resources: BTreeMap<WorkloadId, BTreeSet<ResourceId>>,
+    problems: Problems,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    fn write(&mut self, group: &Group<'_>, pair: &Pair, hosts: &[HostPattern]) {
+        let Some(oldest) = group.members.first() else { return };
+        let origin = origin(oldest.workload, group.label.as_deref());
+        let route = route_document(group, pair, hosts);
+        let uses_backend = route
+            .spec
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.backend_refs)
+            .any(|reference| *reference.name == *pair.backend && reference.namespace.is_none());
+        let mut made = vec![object(&api::Object::HttpRoute(Box::new(route)), &origin, group)];
+        if uses_backend {
+            made.push(object(&api::Object::Backend(Box::new(backend_document(group, pair))), &origin, group));
+        }
+        for made in made {
+            match made {
+                Ok(object) => {
+                    let id = object.resource.meta().id.clone();
+                    for member in &group.members {
+                        self.resources.entry(member.workload.id.clone()).or_default().insert(id.clone());
+                    }
+                    self.objects.insert(id, object);
+                }
+                Err(message) => self.problems.add(
+                    oldest.workload,
+                    group.label.as_deref(),
+                    (Severity::Error, "InvalidValue"),
+                    (format!("container `{}` gets no route: {message}", oldest.workload.name), None),
+                ),
+            }
+        }
+    }
+}
+
+/// The resource, with what a document cannot say: which containers exactly, and that it attaches anywhere.
+fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<Object, String> {
+    let resource = convert::resource(document, origin.clone(), 1).map_err(|violations| {
+        violations.first().map_or_else(String::new, |violation| violation.message.clone())
+    })?;
+    let resource = match resource {
+        Resource::HttpRoute(route) => {
+            let mut route = Arc::unwrap_or_clone(route);
+            let keeps_out = is_kept_from_defaults(document);
+            route.attaches_anywhere = route.parents.is_empty() && !keeps_out;
+            route.uses_default_gateways |= route.attaches_anywhere;
+            Resource::HttpRoute(Arc::new(route))
+        }
+        Resource::Backend(backend) => {
+            let mut backend = Arc::unwrap_or_clone(backend);
+            backend.endpoints = group.members.iter().map(endpoint).collect();
+            Resource::Backend(Arc::new(backend))
+        }
+        other @ (Resource::GatewayClass(_)
+        | Resource::Gateway(_)
+        | Resource::ReferenceGrant(_)
+        | Resource::Service(_)
+        | Resource::Unserved(_)
+        | Resource::Passive(_)) => other,
+    };
+    Ok(Object { resource, manifest: text(document, group).into() })
+}
+
+fn text(document: &api::Object, group: &Group<'_>) -> String {
+    if let (api::Object::HttpRoute(route), Shape::Path { strip, .. }) = (document, &group.shape) {
+        let rule = route.spec.rules.first();
+        let path =
+            rule.and_then(|rule| rule.matches.first()).and_then(|one| one.path.as_ref()?.value.as_deref());
+        let backend = rule.and_then(|rule| rule.backend_refs.first());
+        if let (Some(path), Some(backend)) = (path, backend) {
+            return manifest::path_route(
+                &route.metadata,
+                &route.spec.hostnames,
+                (path, *strip),
+                &backend.name,
+            );
+        }
+    }
+    if let api::Object::Backend(backend) = document {
+        return manifest::backend(&backend.metadata, &backend.spec.endpoints);
+    }
+    document.to_value().to_string()
+}
+
+fn is_kept_from_defaults(document: &api::Object) -> bool {
+    matches!(document, api::Object::HttpRoute(route) if route.spec.use_default_gateways == Some(DefaultScope::None))
+}
+
+fn endpoint(member: &Member<'_>) -> Endpoint {
+    let terms = &member.terms;
+    Endpoint {
+        target: EndpointTarget::Container { id: member.workload.id.clone(), network: terms.network.clone() },
+        port: terms.port.number(),
+        weight: terms.effective_weight(),
+        scheme: terms.scheme,
+    }
+}
+
+// === documents ===
+
+fn metadata(group: &Group<'_>, pair: &Pair, name: &str) -> ObjectMeta {
+    let created = jiff::Timestamp::from_second(group.created).ok();
+    ObjectMeta {
+        name: name.into(),
+        namespace: Some(pair.namespace.as_str().into()),
+        creation_timestamp: created.map(|created| created.to_string()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn route_document(group: &Group<'_>, pair: &Pair, hosts: &[HostPattern]) -> api::HttpRoute {
+    let backend = || {
+        vec![HttpBackendRef {
+            group: Some("portolan.dev".into()),
+            kind: Some("Backend".into()),
+            name: pair.backend.as_str().into(),
+            ..HttpBackendRef::default()
+        }]
+    };
+    let mut spec = match &group.shape {
+        Shape::Path { prefix, strip } => {
+            HttpRouteSpec { rules: vec![path_rule(prefix, *strip)], ..HttpRouteSpec::default() }
+        }
+        Shape::Spec(spec) => (*spec.spec).clone(),
+    };
+    if spec.rules.is_empty() {
+        spec.rules.push(HttpRouteRule::default());
+    }
+    for rule in &mut spec.rules {
+        if rule.backend_refs.is_empty()
+            && !rule.filters.iter().any(|filter| filter.request_redirect.is_some())
+        {
+            rule.backend_refs = backend();
+        }
+    }
+    spec.hostnames = hosts.iter().map(|host| host.to_string().into()).collect();
+    api::HttpRoute { metadata: metadata(group, pair, &pair.route), spec }
+}
+
+fn path_rule(prefix: &str, strip: Strip) -> HttpRouteRule {
+    let value = if prefix.is_empty() { "/" } else { prefix };
+    let path = HttpPathMatch { kind: Some(PathMatchType::PathPrefix), value: Some(value.to_owned()) };
+    let filters = match strip {
+        Strip::Keep => Vec::new(),
+        Strip::Strip => vec![strip_filter()],
+    };
+    HttpRouteRule {
+        matches: vec![HttpRouteMatch { path: Some(path), ..HttpRouteMatch::default() }],
+        filters,
+        ..HttpRouteRule::default()
+    }
+}
+
+fn strip_filter() -> HttpRouteFilter {
+    let path = HttpPathModifier {
+        kind: HttpPathModifierType::ReplacePrefixMatch,
+        replace_full_path: None,
+        replace_prefix_match: Some("/".to_owned()),
+    };
+    HttpRouteFilter {
+        kind: HttpRouteFilterType::UrlRewrite,
+        request_header_modifier: None,
+        response_header_modifier: None,
+        request_mirror: None,
+        request_redirect: None,
+        url_rewrite: Some(HttpUrlRewriteFilter { hostname: None, path: Some(path) }),
+        cors: None,
+        external_auth: None,
+        extension_ref: None,
+    }
+}
+
+fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
+    let endpoints = group.members.iter().map(|member| {
+        let terms = &member.terms;
+        BackendEndpoint {
+            docker: Some(DockerEndpoint {
+                selector: None,
+                container: Some(member.workload.name.to_string()),
+            }),
+            port: terms.port.number(),
+            weight: Some(terms.effective_weight()).filter(|weight| *weight != 1),
+            scheme: match terms.scheme {
+                Scheme::Http => None,
+                Scheme::Https => Some(BackendScheme::Https),
+                Scheme::H2c => Some(BackendScheme::H2c),
+            },
+            network: terms.network.as_ref().map(ToString::to_string),
+            ..BackendEndpoint::default()
+        }
+    });
+    let spec = BackendSpec { endpoints: endpoints.collect(), ..BackendSpec::default() };
+    api::Backend { metadata: metadata(group, pair, &pair.backend), spec }
+}
+
+// === impl Terms ===
+
+impl Terms {
+    /// A container whose port cannot be read is shown, but gets nothing.
+    fn effective_weight(&self) -> u32 {
+        if self.port == Port::Unreadable { 0 } else { self.weight }
+    }
+}
+
+// === impl Port ===
+
+impl Port {
+    fn number(self) -> Option<std::num::NonZeroU16> {
+        match self {
+            Self::Number(port) => Some(port),
+            Self::Unnamed | Self::Unreadable => None,
+        }
+    }
+}

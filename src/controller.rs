@@ -1,0 +1,283 @@
+//! The one loop: stores → snapshot → plan → publish → report.
+//!
+//! Any change wakes it; the first is acted on at once, and what comes while a plan is being applied is taken together in
+//! the next round. The whole world is planned anew each time.
+
+mod implicit;
+mod reporter;
+pub mod state;
+mod world;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures::{FutureExt, Stream, StreamExt};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    config::{files::Scan, labels::LabelSettings},
+    discovery::docker::{Locality, Notice},
+    model::{EndpointState, Kind, Report},
+    plan,
+    route::Table,
+    runtime::live::Publisher,
+    telemetry::metrics::{LiveNames, Metrics, Reconciled},
+};
+use reporter::{Facts, Reporter};
+use world::World;
+
+/// What the controller is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the implicit Gateway listens.
+    pub http: Option<SocketAddr>,
+    pub hold: Duration,
+    /// How long a container that is gone is remembered.
+    pub removal_delay: Duration,
+    pub labels: LabelSettings,
+    /// Whether documents are read at all.
+    pub has_files: bool,
+    /// Where the engine is, if there is one to be watched.
+    pub engine: Option<Arc<str>>,
+    /// Where the last known state is kept.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Something that a source has seen.
+#[derive(Debug)]
+pub enum Input {
+    Files(Scan),
+    Docker(Notice),
+    Name(Arc<str>, Result<Vec<IpAddr>, Arc<str>>),
+    /// On which machine the engine is.
+    Locality(Locality),
+}
+
+/// Where the results go.
+pub struct Outputs {
+    pub table: Publisher<Table>,
+    pub report: Publisher<Report>,
+    pub sockets: Sockets,
+    /// The names that have to be resolved.
+    pub names: watch::Sender<BTreeSet<Arc<str>>>,
+    pub metrics: Metrics,
+}
+
+/// Binding and closing addresses, which the data plane does.
+pub struct Sockets {
+    /// Binds what is not bound yet; says for each address whether it is bound.
+    pub open: Open,
+    /// Closes addresses; their connections go on.
+    pub close: Close,
+}
+
+/// See [`Sockets::open`]. The address of a result is the real one.
+pub type Open = Box<dyn FnMut(&[SocketAddr]) -> BTreeMap<SocketAddr, io::Result<SocketAddr>> + Send>;
+/// See [`Sockets::close`].
+pub type Close = Box<dyn FnMut(&[SocketAddr]) + Send>;
+
+/// Runs until `inputs` end.
+pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs, settings: Settings) {
+    let mut controller = Controller {
+        outputs,
+        world: World::new(settings, Instant::now()),
+        reporter: Reporter::default(),
+        open: BTreeSet::new(),
+        has_published: false,
+    };
+    let (mut is_news, mut since) = (false, Instant::now());
+    loop {
+        // Before the first wait, too: without a source nothing would ever come to wake it.
+        if (is_news || !controller.has_published) && controller.world.may_publish(Instant::now()) {
+            controller.reconcile(since);
+            controller.has_published = true;
+        }
+        is_news = false;
+        tokio::select! {
+            input = inputs.next() => match input {
+                Some(input) => {
+                    controller.world.apply(input, Instant::now());
+                    is_news = true;
+                }
+                None => return,
+            },
+            // Nothing is lost when this arm is dropped: the deadline is computed anew.
+            () = sleep_until(controller.world.deadline()) => {}
+        }
+        since = Instant::now();
+        while let Some(Some(input)) = inputs.next().now_or_never() {
+            controller.world.apply(input, Instant::now());
+            is_news = true;
+        }
+        is_news |= controller.world.expire(Instant::now());
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Controller {
+    outputs: Outputs,
+    world: World,
+    reporter: Reporter,
+    /// The addresses that are bound.
+    open: BTreeSet<SocketAddr>,
+    has_published: bool,
+}
+
+// === impl Controller ===
+
+impl Controller {
+    /// Plans the world as it is now and puts the plan into effect: open first, then publish, then close.
+    fn reconcile(&mut self, since: Instant) {
+        let started = Instant::now();
+        let mut snapshot = self.world.snapshot();
+        let names = snapshot.names_to_resolve();
+        self.outputs.names.send_if_modified(|wanted| {
+            let differs = *wanted != names;
+            if differs {
+                *wanted = names;
+            }
+            differs
+        });
+        let mut plan = plan::plan(&snapshot);
+        let wanted: BTreeSet<SocketAddr> = plan.table.sockets().copied().collect();
+        let unbound = self.open(&wanted);
+        if unbound != snapshot.unbound {
+            snapshot.unbound.clone_from(&unbound);
+            self.world.note_unbound(unbound, Instant::now());
+            plan = plan::plan(&snapshot);
+        }
+        let published = self.outputs.table.publish(std::mem::take(&mut plan.table));
+        self.close_others(&wanted);
+        let result = if published { Reconciled::Published } else { Reconciled::Unchanged };
+        self.outputs.metrics.reconciled(result, started.elapsed());
+        if published {
+            self.outputs.metrics.reconcile_lag(since.elapsed());
+        }
+        let drift = self.world.take_drift();
+        if drift > 0 {
+            self.outputs.metrics.source_drift("docker", u64::try_from(drift).unwrap_or(u64::MAX));
+        }
+        let facts = Facts {
+            plan,
+            objects: self.world.objects(),
+            stale: &|id| self.world.is_stale(id),
+            workloads: &snapshot.workloads,
+            labels: self.world.labels(),
+            sources: self.world.sources(),
+            problems: self.world.problems(),
+            config_valid: self.world.config_valid(),
+            generation: self.outputs.table.version().max(1),
+            now: unix_seconds(),
+        };
+        let report = self.reporter.report(facts);
+        self.measure(&report);
+        self.outputs.report.publish(report);
+    }
+
+    /// Brings the gauges level with the report, and forgets the series of what is gone.
+    fn measure(&self, report: &Report) {
+        let metrics = &self.outputs.metrics;
+        metrics.set_generation(report.generation);
+        metrics.set_config_valid(i64::from(report.config_valid));
+        for source in &report.sources {
+            metrics.set_source_connected(&source.name, i64::from(source.connected));
+        }
+        let mut endpoints = Vec::new();
+        for backend in report.backends.values() {
+            for state in EndpointState::ALL {
+                let count = backend.endpoints.iter().filter(|endpoint| endpoint.state == state).count();
+                endpoints.push((&*backend.name, state.as_str(), i64::try_from(count).unwrap_or(i64::MAX)));
+            }
+        }
+        metrics.set_endpoints(endpoints);
+        let mut resources: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for (id, object) in &report.objects {
+            let status = if object.status.is_accepted() { "accepted" } else { "refused" };
+            *resources.entry((id.kind.as_str(), status)).or_default() += 1;
+        }
+        metrics.set_resources(resources.into_iter().map(|((kind, status), count)| (kind, status, count)));
+        metrics.retain(&live_names(report));
+    }
+
+    /// Binds what is wanted, and says what could not be bound and why.
+    fn open(&mut self, wanted: &BTreeSet<SocketAddr>) -> BTreeMap<SocketAddr, Arc<str>> {
+        let addresses: Vec<SocketAddr> = wanted.iter().copied().collect();
+        let mut unbound = BTreeMap::new();
+        for (address, result) in (self.outputs.sockets.open)(&addresses) {
+            match result {
+                Ok(_) => {
+                    self.open.insert(address);
+                }
+                Err(error) => {
+                    unbound.insert(address, words(&error).into());
+                }
+            }
+        }
+        unbound
+    }
+
+    fn close_others(&mut self, wanted: &BTreeSet<SocketAddr>) {
+        let gone: Vec<SocketAddr> = self.open.difference(wanted).copied().collect();
+        if !gone.is_empty() {
+            (self.outputs.sockets.close)(&gone);
+            self.open.retain(|address| wanted.contains(address));
+        }
+    }
+}
+
+/// The names that series may have.
+fn live_names(report: &Report) -> LiveNames {
+    let mut names = LiveNames {
+        listeners: BTreeSet::new(),
+        routes: BTreeSet::new(),
+        backends: report.backends.keys().cloned().collect(),
+    };
+    for (id, object) in &report.objects {
+        let name = format!("{}/{}", id.namespace, id.name);
+        if id.kind == Kind::HttpRoute {
+            names.routes.insert(name.into());
+        } else if id.kind == Kind::Gateway {
+            let listeners = object.status.listeners.iter();
+            names.listeners.extend(listeners.map(|listener| format!("{name}/{}", listener.name).into()));
+        }
+    }
+    names
+}
+
+/// What an operator can do something with.
+fn words(error: &io::Error) -> String {
+    const KNOWN: [(io::ErrorKind, &str); 3] = [
+        (io::ErrorKind::AddrInUse, "another program listens there; stop it or choose another port"),
+        (
+            io::ErrorKind::PermissionDenied,
+            "permission denied; ports below 1024 need root, CAP_NET_BIND_SERVICE or a lower \
+             net.ipv4.ip_unprivileged_port_start",
+        ),
+        (io::ErrorKind::AddrNotAvailable, "this machine does not have the address"),
+    ];
+    let known = KNOWN.iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
+}
+
+fn unix_seconds() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outputs").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,309 @@
+//! Turns a plan into what people are told: statuses with times, events, log lines.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    config,
+    model::{
+        Condition, ContainerReport, EventReport, ObjectReport, Origin, Problem, Report, ResourceId, Severity,
+        SourceReport, Status, Truth, Workload, WorkloadId,
+    },
+    plan::{Plan, WorkloadPlan},
+};
+
+/// Keeps what has been reported, to tell what is new.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    last: Report,
+    events: VecDeque<Arc<EventReport>>,
+    count: u64,
+}
+
+/// What a report is made of.
+pub(super) struct Facts<'a> {
+    pub(super) plan: Plan,
+    pub(super) objects: &'a BTreeMap<ResourceId, Arc<config::Object>>,
+    /// Objects whose file holds something invalid now.
+    pub(super) stale: &'a dyn Fn(&ResourceId) -> bool,
+    pub(super) workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
+    /// What labels say of each container: problems, and the resources made of it.
+    pub(super) labels: &'a BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
+    pub(super) sources: Vec<SourceReport>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) config_valid: bool,
+    pub(super) generation: u64,
+    /// Seconds since 1970.
+    pub(super) now: i64,
+}
+
+/// A sentence for the log and the events, about one object.
+struct Change {
+    object: Option<ResourceId>,
+    reason: &'static str,
+    message: String,
+    weight: Weight,
+}
+
+/// How loud a change is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// An event only: something else in the log says it already.
+    Quiet,
+    News,
+    Warning,
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    /// Events that are remembered.
+    const MAX_EVENTS: usize = 1_000;
+    /// Changes of one reconcile that are told one by one; of more only their number is told.
+    const MAX_LINES: usize = 20;
+
+    pub(super) fn report(&mut self, mut facts: Facts<'_>) -> Report {
+        let mut plan = std::mem::take(&mut facts.plan);
+        let now = facts.now;
+        let mut changes = Vec::new();
+        let mut objects = BTreeMap::new();
+        for (id, object) in facts.objects {
+            let status = plan.statuses.remove(id).unwrap_or_default();
+            let stale = (facts.stale)(id);
+            let before = self.last.objects.get(id);
+            let report = match before {
+                Some(before) if is_same(before, object, &status) && before.stale == stale => before.clone(),
+                Some(_) | None => {
+                    note_object(id, before.map(|before| &**before), (object, &status), &mut changes);
+                    Arc::new(object_report(object, status, (before.map(|before| &**before), now, stale)))
+                }
+            };
+            objects.insert(id.clone(), report);
+        }
+        for id in self.last.objects.keys().filter(|id| !facts.objects.contains_key(*id)) {
+            let message = format!("{id} is gone");
+            changes.push(Change {
+                object: Some(id.clone()),
+                reason: "Removed",
+                message,
+                weight: Weight::News,
+            });
+        }
+        let containers = self.containers(&facts, &mut plan.workloads, &mut changes);
+        note_problems(&self.last.problems, &facts.problems, &mut changes);
+        self.tell(changes, now);
+        self.last = Report {
+            generation: facts.generation,
+            config_valid: facts.config_valid,
+            objects,
+            containers,
+            backends: plan.backends,
+            sources: facts.sources,
+            problems: facts.problems,
+            events: self.events.iter().cloned().collect(),
+        };
+        self.last.clone()
+    }
+
+    fn containers(
+        &self,
+        facts: &Facts<'_>,
+        plans: &mut BTreeMap<WorkloadId, WorkloadPlan>,
+        changes: &mut Vec<Change>,
+    ) -> BTreeMap<WorkloadId, Arc<ContainerReport>> {
+        let mut containers = BTreeMap::new();
+        for (id, workload) in facts.workloads {
+            let plan = plans.remove(id).unwrap_or_default();
+            let (label_problems, resources) = facts.labels.get(id).cloned().unwrap_or_default();
+            let mut problems = label_problems;
+            problems.extend(plan.problems);
+            let report = ContainerReport {
+                workload: workload.clone(),
+                routed: plan.routed,
+                urls: plan.urls,
+                resources,
+                problems,
+            };
+            let before = self.last.containers.get(id);
+            note_container(before.map(|before| &**before), &report, changes);
+            let report = match before {
+                Some(before) if **before == report => before.clone(),
+                Some(_) | None => Arc::new(report),
+            };
+            containers.insert(id.clone(), report);
+        }
+        for gone in self.last.containers.iter().filter(|(id, _)| !facts.workloads.contains_key(*id)) {
+            let message = format!("container `{}` is gone", gone.1.workload.name);
+            changes.push(Change { object: None, reason: "ContainerGone", message, weight: Weight::News });
+        }
+        containers
+    }
+
+    /// Logs the changes and keeps them as events.
+    fn tell(&mut self, changes: Vec<Change>, time: i64) {
+        let many = changes.len() > Self::MAX_LINES;
+        if many {
+            tracing::info!(changes = changes.len(), "many objects changed; `portolan get events` lists them");
+        }
+        for change in changes {
+            match change.weight {
+                Weight::Warning => tracing::warn!(reason = change.reason, "{}", change.message),
+                Weight::News if !many => tracing::info!(reason = change.reason, "{}", change.message),
+                Weight::News | Weight::Quiet => {}
+            }
+            self.count += 1;
+            if self.events.len() == Self::MAX_EVENTS {
+                self.events.pop_front();
+            }
+            self.events.push_back(Arc::new(EventReport {
+                time,
+                number: self.count,
+                object: change.object,
+                reason: change.reason,
+                message: change.message,
+            }));
+        }
+    }
+}
+
+fn is_same(before: &ObjectReport, object: &config::Object, status: &Status) -> bool {
+    before.meta == *object.resource.meta() && before.manifest == object.manifest && before.status == *status
+}
+
+fn object_report(
+    object: &config::Object,
+    status: Status,
+    (before, now, stale): (Option<&ObjectReport>, i64, bool),
+) -> ObjectReport {
+    let mut since = BTreeMap::new();
+    for (scope, condition) in conditions(&status) {
+        let kept = before.and_then(|before| {
+            let same = conditions(&before.status).any(|(other, was)| {
+                other == scope && was.kind == condition.kind && was.truth == condition.truth
+            });
+            same.then(|| before.since.get(&(scope.clone(), condition.kind)).copied()).flatten()
+        });
+        since.insert((scope, condition.kind), kept.unwrap_or(now));
+    }
+    ObjectReport {
+        meta: object.resource.meta().clone(),
+        manifest: object.manifest.clone(),
+        status,
+        since,
+        stale,
+    }
+}
+
+/// Every condition with its scope: `""`, `parent 0`, `listener http`.
+fn conditions(status: &Status) -> impl Iterator<Item = (String, &Condition)> {
+    let own = status.conditions.iter().map(|condition| (String::new(), condition));
+    let parents = status.parents.iter().enumerate().flat_map(|(index, parent)| {
+        parent.conditions.iter().map(move |condition| (format!("parent {index}"), condition))
+    });
+    let listeners = status.listeners.iter().flat_map(|listener| {
+        listener.conditions.iter().map(move |condition| (format!("listener {}", listener.name), condition))
+    });
+    own.chain(parents).chain(listeners)
+}
+
+/// Says that an object is new or has changed, and which conditions turned.
+fn note_object(
+    id: &ResourceId,
+    before: Option<&ObjectReport>,
+    (object, status): (&config::Object, &Status),
+    changes: &mut Vec<Change>,
+) {
+    let meta = object.resource.meta();
+    // What is made of a container is told with the container.
+    let is_derived = matches!(meta.origin, Origin::Container { .. });
+    let weigh = |weight| if is_derived { Weight::Quiet } else { weight };
+    let news = match before {
+        None => Some(("Added", format!("{id} is new ({})", meta.origin))),
+        Some(before) if before.meta.generation != meta.generation => {
+            Some(("Changed", format!("{id} has changed ({})", meta.origin)))
+        }
+        Some(_) => None,
+    };
+    if let Some((reason, message)) = news {
+        changes.push(Change { object: Some(id.clone()), reason, message, weight: weigh(Weight::News) });
+    }
+    for (scope, condition) in conditions(status) {
+        let was = before.and_then(|before| {
+            let mut all = conditions(&before.status);
+            all.find(|(other, was)| *other == scope && was.kind == condition.kind).map(|(_, was)| was.clone())
+        });
+        let is_bad = is_bad(condition);
+        let turned = match &was {
+            None => is_bad,
+            Some(was) => was.truth != condition.truth || (is_bad && was.message != condition.message),
+        };
+        if turned {
+            let place = if scope.is_empty() { String::new() } else { format!(" ({scope})") };
+            let detail =
+                if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) };
+            let message = format!("{id}{place}: {} is {}{detail}", condition.kind, condition.truth.as_str());
+            let weight = weigh(if is_bad { Weight::Warning } else { Weight::News });
+            changes.push(Change { object: Some(id.clone()), reason: condition.reason, message, weight });
+        }
+    }
+}
+
+/// Whether a condition is one that the operator should act on.
+fn is_bad(condition: &Condition) -> bool {
+    match condition.kind {
+        "Conflicted" | "PartiallyInvalid" => condition.truth == Truth::True,
+        _ => condition.truth == Truth::False,
+    }
+}
+
+/// Says what is newly wrong with documents, in the words of `portolan check`, and when all is right again.
+fn note_problems(before: &[Problem], now: &[Problem], changes: &mut Vec<Change>) {
+    for problem in now.iter().filter(|problem| !before.contains(problem)) {
+        let weight = match problem.severity {
+            Severity::Error => Weight::Warning,
+            Severity::Warning => Weight::News,
+        };
+        let message = format!("{}: {}", problem.origin, problem.message);
+        changes.push(Change { object: None, reason: problem.reason, message, weight });
+    }
+    if now.is_empty() && !before.is_empty() {
+        let message = "every document is valid again".to_owned();
+        changes.push(Change { object: None, reason: "DocumentsValid", message, weight: Weight::News });
+    }
+}
+
+fn note_container(before: Option<&ContainerReport>, now: &ContainerReport, changes: &mut Vec<Change>) {
+    let name = &now.workload.name;
+    let was_routed = before.is_some_and(|before| before.routed);
+    if now.routed && !was_routed {
+        let urls = now.urls.join(", ");
+        let message = format!("container `{name}` serves {urls}");
+        changes.push(Change { object: None, reason: "Routed", message, weight: Weight::News });
+    }
+    if was_routed && !now.routed {
+        // The plan's own problems come last.
+        let why = now.problems.last().map(|problem| format!(": {}", problem.message)).unwrap_or_default();
+        let message = format!("container `{name}` gets no more requests{why}");
+        changes.push(Change { object: None, reason: "NotRouted", message, weight: Weight::News });
+    }
+    for problem in &now.problems {
+        if !before.is_some_and(|before| before.problems.contains(problem)) {
+            let is_passing =
+                matches!(problem.reason, "Terminating" | "Exited" | "Removed" | "Starting" | "NotStarted");
+            let weight = match (is_passing, was_routed) {
+                (false, _) => Weight::Warning,
+                // That it gets no more requests was just said.
+                (true, true) => Weight::Quiet,
+                (true, false) => Weight::News,
+            };
+            changes.push(Change {
+                object: None,
+                reason: problem.reason,
+                message: problem.to_string(),
+                weight,
+            });
+        }
+    }
+}

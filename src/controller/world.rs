@@ -1,0 +1,397 @@
+//! What the controller knows: documents, containers, names, and how sure it is of each.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Input, Settings, implicit, state, unix_seconds};
+use crate::{
+    config::{
+        self,
+        diagnostic::{self, Diagnostic},
+        labels::{self, Translation},
+        store::Store,
+    },
+    discovery::docker::{self, Locality, Notice, Own},
+    model::{
+        self, Kind, Origin, Phase, Placement, Problem, ResourceId, Severity, Snapshot, SourceReport,
+        Workload, WorkloadId,
+    },
+    runtime::reflect,
+};
+
+/// How long a first full list of the engine is waited for before the remembered state serves.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often an address that could not be bound is tried again.
+const BIND_RETRY: Duration = Duration::from_secs(5);
+/// The least time between two writes of the state.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct World {
+    settings: Settings,
+    started: Instant,
+    documents: Store,
+    files_seen: bool,
+    writer: reflect::Writer<Workload>,
+    store: reflect::Store<Workload>,
+    /// What was known before the restart; served until the engine has spoken.
+    remembered: BTreeMap<WorkloadId, Arc<Workload>>,
+    /// Containers that are gone, and until when they are remembered.
+    gone: BTreeMap<WorkloadId, (Instant, Arc<Workload>)>,
+    own: Own,
+    locality: Locality,
+    placement: Placement,
+    engine_lost: bool,
+    /// Changes that no event told of, not counted in the metrics yet.
+    drift: usize,
+    names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
+    unbound: BTreeMap<SocketAddr, Arc<str>>,
+    retry_bind: Option<Instant>,
+    sources: BTreeMap<&'static str, SourceReport>,
+    translated: Option<Translated>,
+    unsaved: Option<Instant>,
+    saving: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// The workloads as they were last looked at, and all objects that follow from documents and labels.
+struct Translated {
+    workloads: BTreeMap<WorkloadId, Arc<Workload>>,
+    objects: BTreeMap<ResourceId, Arc<config::Object>>,
+    labels: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
+}
+
+// === impl World ===
+
+impl World {
+    pub(super) fn new(settings: Settings, now: Instant) -> Self {
+        let (writer, store) = reflect::store();
+        let remembered = settings.state_dir.as_deref().map_or_else(|| Ok(Vec::new()), state::load);
+        let remembered = remembered.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not used");
+            Vec::new()
+        });
+        let mut world = Self {
+            started: now,
+            documents: Store::default(),
+            files_seen: !settings.has_files,
+            writer,
+            store,
+            remembered: remembered
+                .into_iter()
+                .map(|workload| (workload.id.clone(), Arc::new(workload)))
+                .collect(),
+            gone: BTreeMap::new(),
+            own: Own::read(),
+            locality: Locality::Local,
+            placement: Placement::Host,
+            engine_lost: false,
+            drift: 0,
+            names: BTreeMap::new(),
+            unbound: BTreeMap::new(),
+            retry_bind: None,
+            sources: BTreeMap::new(),
+            translated: None,
+            unsaved: None,
+            saving: None,
+            settings,
+        };
+        if let Some(engine) = world.settings.engine.clone() {
+            world.note_source("docker", (false, format!("connecting to {engine}")));
+        }
+        world
+    }
+
+    pub(super) fn apply(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Files(scan) => {
+                self.documents.apply(scan);
+                self.files_seen = true;
+                self.translated = None;
+            }
+            Input::Docker(notice) => self.observe(notice, now),
+            Input::Name(name, addresses) => {
+                self.names.insert(name, addresses);
+            }
+            Input::Locality(locality) => self.locality = locality,
+        }
+    }
+
+    fn observe(&mut self, notice: Notice, now: Instant) {
+        match notice {
+            Notice::Event(event) => {
+                let before = self.store.snapshot();
+                self.writer.apply(event);
+                self.remember_gone(&before, now);
+            }
+            Notice::Connected { version } => {
+                self.engine_lost = false;
+                let engine = self.settings.engine.as_deref().unwrap_or_default();
+                self.note_source("docker", (true, format!("{engine}, API {version}")));
+            }
+            Notice::Lost { error } => {
+                let never_reached = self.sources.get("docker").is_some_and(|source| !source.connected);
+                if never_reached && !self.engine_lost {
+                    tracing::warn!(source = "docker", "cannot be used: {error}; it is tried again for ever");
+                }
+                self.engine_lost = true;
+                self.note_source("docker", (false, error.to_string()));
+            }
+            Notice::Degraded { error } => {
+                tracing::warn!(
+                    source = "docker",
+                    "no events, containers are listed every few seconds instead: {error}"
+                );
+            }
+            Notice::Unreadable { id, error } => {
+                tracing::warn!(
+                    source = "docker",
+                    container = &*id.0,
+                    "a container cannot be inspected: {error}"
+                );
+            }
+            Notice::Resynced { drift } => {
+                if drift > 0 {
+                    tracing::warn!(source = "docker", drift, "the full list differs from what events told");
+                }
+                self.drift += drift;
+            }
+        }
+    }
+
+    /// Keeps containers that are gone for a while, so that their routes wait for a successor instead of vanishing.
+    fn remember_gone(&mut self, before: &BTreeMap<WorkloadId, Arc<Workload>>, now: Instant) {
+        let current = self.store.snapshot();
+        let known = if self.remembered.is_empty() { before } else { &self.remembered };
+        let lives = |id: &WorkloadId| current.get(id).is_some_and(|workload| has_a_life(workload));
+        for (id, workload) in known.iter().filter(|(id, workload)| has_a_life(workload) && !lives(id)) {
+            let gone = Arc::new(Workload { phase: Phase::Gone, ..(**workload).clone() });
+            self.gone.insert(id.clone(), (now + self.settings.removal_delay, gone));
+        }
+        if self.store.is_ready() {
+            self.remembered.clear();
+        }
+        self.gone.retain(|id, _| !lives(id));
+        self.placement = docker::placement(&self.own, self.locality, &current);
+        self.translated = None;
+        self.unsaved.get_or_insert(now + SAVE_INTERVAL);
+    }
+
+    fn note_source(&mut self, name: &'static str, (connected, message): (bool, String)) {
+        let before = self.sources.get(name);
+        if before.is_some_and(|before| before.connected == connected && before.message == message) {
+            return;
+        }
+        match (before.map(|before| before.connected), connected) {
+            (Some(false), true) => tracing::info!(source = name, "connected to {message}"),
+            (Some(true), false) => {
+                tracing::warn!(source = name, "lost: {message}; the last known state keeps serving");
+            }
+            (Some(false) | None, false) | (Some(true) | None, true) => {}
+        }
+        let since = before
+            .filter(|before| before.connected == connected)
+            .map_or_else(unix_seconds, |before| before.since);
+        self.sources.insert(name, SourceReport { name: name.into(), connected, since, message });
+    }
+
+    pub(super) fn note_unbound(&mut self, unbound: BTreeMap<SocketAddr, Arc<str>>, now: Instant) {
+        self.retry_bind = (!unbound.is_empty()).then(|| now + BIND_RETRY);
+        self.unbound = unbound;
+    }
+
+    /// Does what is due; says whether the world has changed by it.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.gone.len();
+        self.gone.retain(|_, (until, _)| *until > now);
+        let forgot = self.gone.len() != before;
+        if forgot {
+            self.translated = None;
+        }
+        let binds_again = self.retry_bind.is_some_and(|at| at <= now);
+        if binds_again {
+            self.retry_bind = Some(now + BIND_RETRY);
+        }
+        if self.unsaved.is_some_and(|at| at <= now) {
+            self.unsaved = if self.save() { None } else { Some(now + SAVE_INTERVAL) };
+        }
+        forgot || binds_again
+    }
+
+    /// When something is due without any input.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let gone = self.gone.values().map(|(until, _)| *until).min();
+        let grace = (!self.may_publish(self.started)).then_some(self.started + GRACE);
+        let grace = grace.filter(|grace| *grace > Instant::now());
+        [gone, grace, self.retry_bind, self.unsaved].into_iter().flatten().min()
+    }
+
+    /// Whether every source has spoken once, or has had its chance.
+    pub(super) fn may_publish(&self, now: Instant) -> bool {
+        let engine_seen = self.settings.engine.is_none() || self.store.is_ready() || self.engine_lost;
+        self.files_seen && (engine_seen || now >= self.started + GRACE)
+    }
+
+    fn workloads(&mut self) -> BTreeMap<WorkloadId, Arc<Workload>> {
+        let mut workloads = self.store.snapshot();
+        if !self.store.is_ready() {
+            workloads.extend(self.remembered.iter().map(|(id, workload)| (id.clone(), workload.clone())));
+        }
+        for (id, (_, workload)) in &self.gone {
+            workloads.insert(id.clone(), workload.clone());
+        }
+        workloads
+    }
+
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        if self.translated.is_none() {
+            let workloads = self.workloads();
+            self.translated = Some(self.translate(workloads));
+        }
+        let translated = self.translated.as_ref();
+        let objects = translated.into_iter().flat_map(|translated| &translated.objects);
+        Snapshot {
+            settings: model::Settings {
+                http: self.settings.http,
+                placement: self.placement.clone(),
+                hold: self.settings.hold,
+            },
+            resources: objects.map(|(id, object)| (id.clone(), object.resource.clone())).collect(),
+            workloads: translated.map(|translated| translated.workloads.clone()).unwrap_or_default(),
+            names: self.names.clone(),
+            unbound: self.unbound.clone(),
+        }
+    }
+
+    /// All objects: of documents, of labels, and the implicit Gateway. A document wins over a label.
+    fn translate(&self, workloads: BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
+        let Translation { objects, mut problems, mut resources } =
+            labels::translate(&workloads, &self.label_settings());
+        let mut all: BTreeMap<ResourceId, Arc<config::Object>> = self
+            .documents
+            .objects()
+            .iter()
+            .map(|(id, object)| (id.clone(), Arc::new(object.clone())))
+            .collect();
+        for object in objects {
+            let meta = object.resource.meta();
+            if let Some(document) = all.get(&meta.id) {
+                let Origin::Container { id, .. } = &meta.origin else { continue };
+                problems.entry(WorkloadId(id.clone())).or_default().push(shadowed(meta, document));
+                continue;
+            }
+            all.insert(meta.id.clone(), Arc::new(object));
+        }
+        if !all.keys().any(|id| id.kind == Kind::Gateway) {
+            all.extend(self.settings.http.map(implicit::gateway));
+        }
+        let mut notes: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> = BTreeMap::new();
+        for id in workloads.keys() {
+            let problems = problems.remove(id).unwrap_or_default();
+            let resources = resources.remove(id).unwrap_or_default();
+            if !(problems.is_empty() && resources.is_empty()) {
+                notes.insert(id.clone(), (problems, resources));
+            }
+        }
+        Translated { workloads, objects: all, labels: notes }
+    }
+
+    fn label_settings(&self) -> labels::LabelSettings {
+        let own = match &self.placement {
+            Placement::Container { id, .. } => Some(id.clone()),
+            Placement::Host | Placement::Remote { .. } => None,
+        };
+        let taken = self.documents.objects().keys().cloned().collect();
+        labels::LabelSettings { own, taken, ..self.settings.labels.clone() }
+    }
+}
+
+// === what is told ===
+
+impl World {
+    pub(super) fn objects(&self) -> &BTreeMap<ResourceId, Arc<config::Object>> {
+        static NONE: BTreeMap<ResourceId, Arc<config::Object>> = BTreeMap::new();
+        self.translated.as_ref().map_or(&NONE, |translated| &translated.objects)
+    }
+
+    pub(super) fn labels(&self) -> &BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> {
+        static NONE: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> = BTreeMap::new();
+        self.translated.as_ref().map_or(&NONE, |translated| &translated.labels)
+    }
+
+    pub(super) fn is_stale(&self, id: &ResourceId) -> bool {
+        self.documents.stale().contains(id)
+    }
+
+    pub(super) fn config_valid(&self) -> bool {
+        self.documents.is_valid()
+    }
+
+    pub(super) fn sources(&self) -> Vec<SourceReport> {
+        self.sources.values().cloned().collect()
+    }
+
+    /// What is wrong with documents.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.documents.diagnostics().iter().map(problem).collect()
+    }
+
+    /// How many changes no event told of since this was asked last.
+    pub(super) fn take_drift(&mut self) -> usize {
+        std::mem::take(&mut self.drift)
+    }
+
+    /// Begins to write the last known state, off this thread. Says whether it did: one write goes on at a time, and
+    /// half a list is not worth keeping.
+    fn save(&mut self) -> bool {
+        let Some(directory) = self.settings.state_dir.clone() else { return true };
+        let is_busy = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if is_busy || !self.store.is_ready() {
+            return false;
+        }
+        let workloads: Vec<Arc<Workload>> = self.store.snapshot().into_values().collect();
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = state::save(&directory, &workloads) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not kept");
+            }
+        }));
+        true
+    }
+}
+
+/// Whether it has been started and not been given up: the engine calls a container dead while it removes it, before it
+/// says that it is gone.
+fn has_a_life(workload: &Workload) -> bool {
+    !matches!(workload.phase, Phase::Created | Phase::Dead)
+}
+
+fn problem(diagnostic: &Diagnostic) -> Problem {
+    Problem {
+        severity: match diagnostic.severity {
+            diagnostic::Severity::Error => Severity::Error,
+            diagnostic::Severity::Warning | diagnostic::Severity::Note => Severity::Warning,
+        },
+        reason: "InvalidDocument",
+        message: diagnostic.message.clone(),
+        hint: diagnostic.hint.clone(),
+        origin: Origin::File {
+            path: diagnostic.file.clone(),
+            line: diagnostic.line,
+            column: diagnostic.column,
+        },
+    }
+}
+
+fn shadowed(label: &model::Meta, document: &config::Object) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        reason: "Conflicted",
+        message: format!("{} is also a document ({}), which wins", label.id, document.resource.meta().origin),
+        hint: Some("give one of them another name".into()),
+        origin: label.origin.clone(),
+    }
+}

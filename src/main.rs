@@ -1,0 +1,8 @@
+//! The `portolan` program; everything is in the library.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    portolan::cli::start(std::env::args_os())
+}

@@ -1,0 +1,37 @@
+//! The checked vocabulary: a value that exists is valid. Pure: no clock, no I/O, no hashing whose order could show.
+//!
+//! [`crate::config`] makes these values from documents and labels, [`crate::discovery`] from what runs;
+//! [`crate::plan`] reads them.
+
+mod backend;
+mod cidr;
+mod gateway;
+mod host;
+mod http_route;
+mod id;
+mod report;
+mod snapshot;
+mod status;
+mod workload;
+
+pub use backend::{Backend, Endpoint, EndpointTarget, Scheme, Service, ServiceKind, ServicePort};
+pub use cidr::{Cidr, InvalidCidr};
+pub use gateway::{
+    AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ReferenceGrant,
+};
+pub use gateway::{LabelSelector, Protocol, Requirement};
+pub use host::{Host, HostPattern, InvalidHost};
+pub use http_route::{
+    BackendRef, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute, HttpRule, ParentRef,
+};
+pub use http_route::{
+    PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Rewrite, Timeouts, Unsupported, ValueMatch,
+};
+pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
+pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
+pub use report::{Report, SourceReport};
+pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
+pub use status::{Condition, ListenerStatus, ParentStatus, Status, Truth};
+pub use workload::{
+    Attachment, Compose, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId,
+};

@@ -1,0 +1,138 @@
+//! Gateways, their listeners, and who may refer to what.
+
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
+
+use super::{HostPattern, Meta, Unsupported};
+
+/// Names the controller that owns the Gateways of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayClass {
+    pub meta: Meta,
+    pub controller: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    pub meta: Meta,
+    pub class: Arc<str>,
+    /// Addresses to bind; none means all, of both families.
+    pub addresses: Vec<IpAddr>,
+    pub listeners: Vec<Listener>,
+    /// `defaultScope: All`: routes without `parentRefs` attach here.
+    pub is_default: bool,
+    /// Fields of the spec (outside of listeners) that are valid but not served yet.
+    pub unsupported: Vec<Unsupported>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub name: Arc<str>,
+    pub hostname: Option<HostPattern>,
+    pub port: NonZeroU16,
+    pub protocol: Protocol,
+    pub allowed: AllowedRoutes,
+    /// Fields of this listener that are valid but not served yet.
+    pub unsupported: Vec<Unsupported>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    Http,
+    Https,
+    Tls,
+    Tcp,
+    Udp,
+    /// Valid by the standard's pattern, unknown to Portolan.
+    Other(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedRoutes {
+    pub namespaces: FromNamespaces,
+    /// Group and kind pairs as written; `None` means every kind that fits the protocol.
+    pub kinds: Option<Vec<(Arc<str>, Arc<str>)>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromNamespaces {
+    All,
+    Same,
+    /// Matches on the labels of a namespace; every namespace has `kubernetes.io/metadata.name`.
+    Selector(LabelSelector),
+    None,
+}
+
+/// A Kubernetes label selector; all parts must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelSelector {
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    pub requirements: Vec<(Arc<str>, Requirement)>,
+}
+
+/// What a label must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    In(Vec<Arc<str>>),
+    NotIn(Vec<Arc<str>>),
+    Exists,
+    DoesNotExist,
+}
+
+/// Lets objects of other namespaces refer to objects of this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceGrant {
+    pub meta: Meta,
+    pub from: Vec<GrantFrom>,
+    pub to: Vec<GrantTo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantFrom {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    pub namespace: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantTo {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    /// `None` grants every name.
+    pub name: Option<Arc<str>>,
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tls => "TLS",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+// === impl LabelSelector ===
+
+impl LabelSelector {
+    /// Whether an object with these labels is selected. An empty selector selects everything.
+    pub fn matches(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.requirements.iter().all(|(key, requirement)| requirement.holds(labels.get(key)))
+    }
+}
+
+impl Requirement {
+    fn holds(&self, value: Option<&Arc<str>>) -> bool {
+        match self {
+            Self::In(values) => value.is_some_and(|value| values.contains(value)),
+            Self::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Self::Exists => value.is_some(),
+            Self::DoesNotExist => value.is_none(),
+        }
+    }
+}

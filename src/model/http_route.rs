@@ -1,0 +1,207 @@
+//! HTTP routes: matches, filters, backend references.
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::{Host, HostPattern, Meta};
+
+/// A field that is valid but not served yet. Its object says so in its status; it is never skipped in silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// Path from the object's root, such as `spec.rules[0].filters[1].cors`.
+    pub field: Arc<str>,
+    /// What is missing, in words, such as `the CORS filter is not served yet`.
+    pub why: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRoute {
+    pub meta: Meta,
+    pub parents: Vec<ParentRef>,
+    /// `useDefaultGateways: All`, or no `parentRefs` at all.
+    pub uses_default_gateways: bool,
+    /// Made from labels or a container's name: attaches to every Gateway if none is a default one.
+    pub attaches_anywhere: bool,
+    /// Empty means every host that the listener takes.
+    pub hostnames: Vec<HostPattern>,
+    pub rules: Vec<HttpRule>,
+    /// Fields outside of rules.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// A reference to a Gateway, ListenerSet or something unknown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParentRef {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    /// The route's own namespace where none was written.
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub section: Option<Arc<str>>,
+    pub port: Option<NonZeroU16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRule {
+    pub name: Option<Arc<str>>,
+    /// Never empty: the standard's default (prefix `/`) is filled in.
+    pub matches: Vec<HttpMatch>,
+    pub filters: Vec<HttpFilter>,
+    pub backends: Vec<BackendRef>,
+    pub timeouts: Timeouts,
+    /// Fields of this rule; if there is one, the rule answers 500.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// All parts must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpMatch {
+    pub path: PathMatch,
+    pub method: Option<Method>,
+    /// Names are unique.
+    pub headers: Vec<HeaderMatch>,
+    /// Names are unique.
+    pub query: Vec<QueryMatch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(Arc<str>),
+    /// Whole elements; without its trailing slash, so `""` stands for `/`.
+    Prefix(Arc<str>),
+    /// Matches the whole path (anchored at both ends).
+    Regex(Pattern),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueMatch {
+    Exact(Arc<str>),
+    /// Matches the whole value (anchored at both ends).
+    Regex(Pattern),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    pub name: HeaderName,
+    pub value: ValueMatch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryMatch {
+    /// Compared with the decoded name.
+    pub name: Arc<str>,
+    pub value: ValueMatch,
+}
+
+/// A compiled regular expression, anchored at both ends; equal when the source is.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    source: Arc<str>,
+    regex: regex::Regex,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpFilter {
+    RequestHeaders(HeaderEdit),
+    ResponseHeaders(HeaderEdit),
+    Redirect(Redirect),
+    Rewrite(Rewrite),
+}
+
+/// Applied as set, add, remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdit {
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    pub remove: Vec<HeaderName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// `http` or `https`.
+    pub scheme: Option<&'static str>,
+    pub hostname: Option<Host>,
+    pub path: Option<PathEdit>,
+    pub port: Option<NonZeroU16>,
+    pub status: StatusCode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    pub hostname: Option<Host>,
+    pub path: Option<PathEdit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathEdit {
+    ReplaceFull(Arc<str>),
+    ReplacePrefix(Arc<str>),
+}
+
+/// A weighted reference to a backend, not resolved yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendRef {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    /// The route's own namespace where none was written.
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub port: Option<NonZeroU16>,
+    /// 0 to 1,000,000.
+    pub weight: u32,
+    pub filters: Vec<HttpFilter>,
+}
+
+/// `None` means no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Bounds the whole exchange, retries included.
+    pub request: Option<Duration>,
+    /// Bounds one try.
+    pub backend_request: Option<Duration>,
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    /// The compiled program of one pattern takes at most this many bytes.
+    const SIZE_LIMIT: usize = 1 << 20;
+
+    /// Compiles `source` so that it has to match the whole text.
+    pub fn parse(source: &str) -> Result<Self, regex::Error> {
+        // Compiled alone first: `a)(b` must not become valid by the group around it.
+        regex::RegexBuilder::new(source).size_limit(Self::SIZE_LIMIT).build()?;
+        let regex =
+            regex::RegexBuilder::new(&format!("^(?:{source})$")).size_limit(Self::SIZE_LIMIT).build()?;
+        Ok(Self { source: source.into(), regex })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Pattern {}
+
+// === impl ValueMatch ===
+
+impl ValueMatch {
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(exact) => &**exact == value,
+            Self::Regex(pattern) => pattern.matches(value),
+        }
+    }
+}

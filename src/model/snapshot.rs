@@ -1,0 +1,159 @@
+//! The whole world at one moment: what is desired and what is observed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Backend, Gateway, GatewayClass, HttpRoute, Meta, ParentRef, ReferenceGrant, ResourceId, Service,
+    Workload, WorkloadId,
+};
+
+/// Everything that [`crate::plan::plan`] may look at.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub settings: Settings,
+    pub resources: BTreeMap<ResourceId, Resource>,
+    pub workloads: BTreeMap<WorkloadId, Arc<Workload>>,
+    /// What the names of endpoints resolved to: addresses, or why not. A name that is not here is not known yet.
+    pub names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
+    /// Addresses that could not be bound, with the reason.
+    pub unbound: BTreeMap<SocketAddr, Arc<str>>,
+}
+
+/// A resource that the plan reads. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    GatewayClass(Arc<GatewayClass>),
+    Gateway(Arc<Gateway>),
+    HttpRoute(Arc<HttpRoute>),
+    ReferenceGrant(Arc<ReferenceGrant>),
+    Service(Arc<Service>),
+    Backend(Arc<Backend>),
+    /// A valid object of a kind that is not served yet.
+    Unserved(Arc<UnservedRoute>),
+    /// A valid object that others refer to and that has no status of its own (`Secret`, `ConfigMap`, …).
+    Passive(Arc<Meta>),
+}
+
+/// A valid object of a kind that is not served yet; its status says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnservedRoute {
+    pub meta: Meta,
+    pub parents: Vec<ParentRef>,
+    /// What a `BackendTLSPolicy` demands TLS for: none of it may be spoken to in plaintext.
+    pub targets: Vec<PolicyTarget>,
+}
+
+/// What a policy applies to; always in the policy's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyTarget {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    pub name: Arc<str>,
+    /// The name of one port.
+    pub section: Option<Arc<str>>,
+}
+
+/// What flags and `ControllerConfig` say about planning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the implicit Gateway listens for HTTP; `None` turns it off.
+    pub http: Option<SocketAddr>,
+    /// Where Portolan itself runs, seen from the engine.
+    pub placement: Placement,
+    /// How long a request waits for an endpoint where its route has none.
+    pub hold: Duration,
+}
+
+/// Where Portolan runs, which decides how it reaches containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Directly on the engine's host (or in a container with the host's network).
+    #[default]
+    Host,
+    /// In a container on these networks (id → name).
+    Container { id: WorkloadId, networks: BTreeMap<Arc<str>, Arc<str>> },
+    /// On another machine than the engine: only published ports can be reached, at this address.
+    Remote { address: IpAddr },
+}
+
+// === impl Resource ===
+
+impl Resource {
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Self::GatewayClass(class) => &class.meta,
+            Self::Gateway(gateway) => &gateway.meta,
+            Self::HttpRoute(route) => &route.meta,
+            Self::ReferenceGrant(grant) => &grant.meta,
+            Self::Service(service) => &service.meta,
+            Self::Backend(backend) => &backend.meta,
+            Self::Unserved(object) => &object.meta,
+            Self::Passive(meta) => meta,
+        }
+    }
+}
+
+impl Resource {
+    /// Changes what it shares with nobody else; a shared one is copied first.
+    pub fn meta_mut(&mut self) -> &mut Meta {
+        match self {
+            Self::GatewayClass(class) => &mut Arc::make_mut(class).meta,
+            Self::Gateway(gateway) => &mut Arc::make_mut(gateway).meta,
+            Self::HttpRoute(route) => &mut Arc::make_mut(route).meta,
+            Self::ReferenceGrant(grant) => &mut Arc::make_mut(grant).meta,
+            Self::Service(service) => &mut Arc::make_mut(service).meta,
+            Self::Backend(backend) => &mut Arc::make_mut(backend).meta,
+            Self::Unserved(object) => &mut Arc::make_mut(object).meta,
+            Self::Passive(meta) => Arc::make_mut(meta),
+        }
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The names of endpoints that have to be resolved.
+    pub fn names_to_resolve(&self) -> BTreeSet<Arc<str>> {
+        use super::{EndpointTarget, ServiceKind};
+        let mut names = BTreeSet::new();
+        for resource in self.resources.values() {
+            match resource {
+                Resource::Backend(backend) => {
+                    names.extend(backend.endpoints.iter().filter_map(|endpoint| match &endpoint.target {
+                        EndpointTarget::Hostname(host) => Some(host.as_str().into()),
+                        EndpointTarget::Address(_)
+                        | EndpointTarget::Unix(_)
+                        | EndpointTarget::Containers { .. }
+                        | EndpointTarget::ContainerNamed { .. }
+                        | EndpointTarget::Container { .. } => None,
+                    }));
+                }
+                Resource::Service(service) => {
+                    if let ServiceKind::ExternalName(host) = &service.kind {
+                        names.insert(host.as_str().into());
+                    }
+                }
+                Resource::GatewayClass(_)
+                | Resource::Gateway(_)
+                | Resource::HttpRoute(_)
+                | Resource::ReferenceGrant(_)
+                | Resource::Unserved(_)
+                | Resource::Passive(_) => {}
+            }
+        }
+        names
+    }
+}
+
+// === impl Settings ===
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { http: None, placement: Placement::Host, hold: Duration::from_secs(5) }
+    }
+}

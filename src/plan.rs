@@ -1,0 +1,101 @@
+//! Decides what is served and explains what is not. Pure and total: a bad rule costs itself, never the table.
+//!
+//! The steps, in order: [`gateways`] finds the [`listeners`], [`routes`] attaches routes to them ([`parents`] says to
+//! which), asking [`backends`] what each reference leads to, which looks it up by [`names`] and collects [`candidates`],
+//! asking [`endpoints`] for the address and port of each container.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    model::{BackendReport, Condition, Kind, Problem, Resource, ResourceId, Snapshot, Status, WorkloadId},
+    route::Table,
+};
+
+mod backends;
+mod candidates;
+mod endpoints;
+mod gateways;
+mod grants;
+mod listeners;
+mod names;
+mod parents;
+mod routes;
+mod statuses;
+mod words;
+
+/// Everything that follows from a [`Snapshot`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub table: Table,
+    pub statuses: BTreeMap<ResourceId, Status>,
+    /// By name; those that a route refers to.
+    pub backends: BTreeMap<Arc<str>, Arc<BackendReport>>,
+    pub workloads: BTreeMap<WorkloadId, WorkloadPlan>,
+}
+
+/// What became of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadPlan {
+    /// Whether a route sends requests to it now.
+    pub routed: bool,
+    /// URLs that lead to it; sorted, at most [`WorkloadPlan::MAX_URLS`].
+    pub urls: Vec<String>,
+    /// Why it gets no traffic, if a route wants to send it some.
+    pub problems: Vec<Problem>,
+}
+
+/// Plans the whole world anew.
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let mut plan = Plan::default();
+    let mut gateways = gateways::Gateways::new(snapshot);
+    let mut backends = backends::Backends::new(snapshot);
+    for resource in snapshot.resources.values() {
+        if let Resource::HttpRoute(route) = resource {
+            let status = routes::attach(route, &mut gateways, &mut backends);
+            plan.statuses.insert(route.meta.id.clone(), status);
+        }
+    }
+    plan.statuses.extend(statuses::passive(snapshot, &backends));
+    let (table, gateway_statuses) = gateways.finish();
+    plan.table = table;
+    plan.statuses.extend(gateway_statuses);
+    mark_conflicts(&mut plan);
+    backends.finish(&mut plan);
+    plan
+}
+
+/// Says so where an older route takes all that a match of a route could get.
+fn mark_conflicts(plan: &mut Plan) {
+    let mut losers: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
+    for address in plan.table.sockets() {
+        let Some(socket) = plan.table.socket(address) else { continue };
+        for conflict in socket.listeners().flat_map(crate::route::Listener::conflicts) {
+            let words = format!(
+                "`{}` is served by HTTPRoute {}, which is older or first by name: change the host, path or conditions \
+                 of one of them",
+                conflict.at, conflict.winner
+            );
+            losers.entry(conflict.loser.clone()).or_default().insert(words);
+        }
+    }
+    for (route, words) in losers {
+        let (namespace, name) = route.split_once('/').unwrap_or(("default", &route));
+        let id = ResourceId::new(Kind::HttpRoute, namespace, name);
+        if let Some(status) = plan.statuses.get_mut(&id) {
+            status.conditions.push(Condition::yes("Conflicted", "Conflicted", words::joined(words)));
+        }
+    }
+}
+
+// === impl WorkloadPlan ===
+
+impl WorkloadPlan {
+    /// A container behind more URLs than this shows the first ones.
+    pub const MAX_URLS: usize = 32;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! What a backend reference leads to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    sync::Arc,
+};
+
+use super::{
+    Plan, WorkloadPlan,
+    candidates::{Gathered, Gatherer},
+    grants::{self, Grants},
+    names::Names,
+    words,
+};
+use crate::{
+    model::{
+        Backend, BackendRef, BackendReport, HttpRoute, Kind, PolicyTarget, Problem, Resource, ResourceId,
+        Service, ServiceKind, ServicePort, Snapshot, Workload, WorkloadId,
+    },
+    route::{self, Target},
+};
+
+/// Resolves references; each backend once.
+pub(super) struct Backends<'a> {
+    snapshot: &'a Snapshot,
+    names: Names<'a>,
+    grants: Grants<'a>,
+    /// What demands TLS towards backends, by namespace and name of the target.
+    policies: BTreeMap<(&'a str, &'a str), Vec<(&'a ResourceId, &'a PolicyTarget)>>,
+    resolved: BTreeMap<Key, Entry>,
+}
+
+/// Tells backends apart: namespace, name, the kind that the reference says (`Service` or `Backend`), port.
+type Key = (Arc<str>, Arc<str>, Kind, Option<NonZeroU16>);
+
+/// The endpoints of one object, by the port that references ask for.
+pub(super) type PortReport = (Option<NonZeroU16>, Arc<BackendReport>);
+
+/// A backend that some route refers to.
+struct Entry {
+    resolved: Arc<Resolved>,
+    /// URLs that lead to it; `None` until a route sends requests there.
+    urls: Option<BTreeSet<String>>,
+}
+
+/// A backend that exists.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) backend: Arc<route::Backend>,
+    pub(super) report: Arc<BackendReport>,
+    /// The containers behind it, ready or not, with why not.
+    pub(super) workloads: Vec<(WorkloadId, Option<Problem>)>,
+    /// Why requests cannot be sent there at all: the standard's reason and words.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Why a reference leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// A reason of the standard for `ResolvedRefs: False`.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// What a name turned out to be.
+enum Meaning<'a> {
+    Backend(&'a Backend),
+    Service(&'a Service),
+    Workloads(&'static str, Vec<&'a Workload>),
+}
+
+// === impl Backends ===
+
+impl<'a> Backends<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+        let mut policies: BTreeMap<(&str, &str), Vec<(&ResourceId, &PolicyTarget)>> = BTreeMap::new();
+        for resource in snapshot.resources.values() {
+            if let Resource::Unserved(object) = resource
+                && object.meta.id.kind == Kind::BackendTlsPolicy
+            {
+                for target in &object.targets {
+                    let place = (&*object.meta.id.namespace, &*target.name);
+                    policies.entry(place).or_default().push((&object.meta.id, target));
+                }
+            }
+        }
+        Self {
+            snapshot,
+            names: Names::new(snapshot),
+            grants: Grants::new(snapshot),
+            policies,
+            resolved: BTreeMap::new(),
+        }
+    }
+
+    /// What `reference` of `route` leads to.
+    pub(super) fn resolve(
+        &mut self,
+        route: &HttpRoute,
+        reference: &BackendRef,
+    ) -> Result<Arc<Resolved>, Failure> {
+        let kind = kind(reference)?;
+        self.is_permitted(route, reference)?;
+        let key = key(reference, kind);
+        if let Some(entry) = self.resolved.get(&key) {
+            return Ok(entry.resolved.clone());
+        }
+        let gathered = self.gather(&key)?;
+        let resolved = Arc::new(gathered.finish(backend_name(&key)));
+        self.resolved.insert(key, Entry { resolved: resolved.clone(), urls: None });
+        Ok(resolved)
+    }
+
+    fn is_permitted(&self, route: &HttpRoute, reference: &BackendRef) -> Result<(), Failure> {
+        let from = &route.meta.id.namespace;
+        let to = grants::Target {
+            group: &reference.group,
+            kind: &reference.kind,
+            namespace: &reference.namespace,
+            name: &reference.name,
+        };
+        if reference.namespace == *from || self.grants.permit(from, to) {
+            return Ok(());
+        }
+        Err(Failure {
+            reason: "RefNotPermitted",
+            message: format!(
+                "backendRef `{}/{}` is in another namespace than the route (`{from}`), and no ReferenceGrant in namespace \
+                 `{}` lets HTTPRoutes of `{from}` refer to that {}: write one there",
+                reference.namespace, reference.name, reference.namespace, reference.kind
+            ),
+        })
+    }
+
+    /// What the name means, in the order of the places where a name is looked up.
+    fn meaning(&self, key: &Key) -> Option<Meaning<'a>> {
+        let (namespace, name, said, _) = key;
+        let id = |kind| ResourceId { kind, namespace: namespace.clone(), name: name.clone() };
+        if let Some(Resource::Backend(backend)) = self.snapshot.resources.get(&id(Kind::Backend)) {
+            return Some(Meaning::Backend(backend));
+        }
+        if *said == Kind::Backend {
+            return None;
+        }
+        if let Some(Resource::Service(service)) = self.snapshot.resources.get(&id(Kind::Service)) {
+            return Some(Meaning::Service(service));
+        }
+        let (words, workloads) = self.names.find(namespace, name)?;
+        Some(Meaning::Workloads(words, workloads))
+    }
+
+    /// The possible endpoints of a name.
+    fn gather(&self, key: &Key) -> Result<Gathered, Failure> {
+        let port = key.3;
+        let from = Gatherer { snapshot: self.snapshot, names: &self.names };
+        let meaning = self.meaning(key).ok_or_else(|| self.not_found(key))?;
+        let policy = self.policy(key, &meaning);
+        let mut gathered = match meaning {
+            Meaning::Backend(backend) => from.of_backend(backend, port),
+            Meaning::Service(service) => {
+                let port = service_port(service, port).map_err(|message| Failure {
+                    reason: "BackendNotFound",
+                    message: format!("backendRef `{}` {message}", key.1),
+                })?;
+                from.of_service(service, &port)
+            }
+            Meaning::Workloads(words, workloads) => from.of_workloads(words, workloads, port),
+        };
+        if let Some(policy) = policy {
+            gathered.demand_tls(policy);
+        }
+        Ok(gathered)
+    }
+
+    /// The policy that demands TLS for this reference. One that names a port is held to it only where ports have names.
+    fn policy(&self, key: &Key, meaning: &Meaning<'_>) -> Option<&'a ResourceId> {
+        let (namespace, name, _, port) = key;
+        let policies = self.policies.get(&(&**namespace, &**name))?;
+        let applies = |target: &PolicyTarget| match (&*target.group, &*target.kind, meaning) {
+            ("", "Service", Meaning::Service(service)) => {
+                let named = |port: &&ServicePort| port.name.is_some() && port.name == target.section;
+                let named = service.ports.iter().find(named);
+                named.is_none_or(|named| port.is_none_or(|port| port == named.port))
+            }
+            ("", "Service", Meaning::Backend(_) | Meaning::Workloads(..))
+            | ("portolan.dev", "Backend", Meaning::Backend(_)) => true,
+            _ => false,
+        };
+        policies.iter().find(|(_, target)| applies(target)).map(|(id, _)| *id)
+    }
+
+    fn not_found(&self, key: &Key) -> Failure {
+        let (namespace, name, kind, _) = key;
+        let elsewhere = self.names.elsewhere(name).filter(|other| *other != &**namespace);
+        let hint = match elsewhere {
+            Some(other) => format!(
+                "; there is one in namespace `{other}`: write `namespace: {other}` and allow it with a ReferenceGrant"
+            ),
+            None => String::new(),
+        };
+        let places = if *kind == Kind::Backend {
+            "Backend"
+        } else {
+            "Backend, Service, Compose service, container or network alias"
+        };
+        Failure {
+            reason: "BackendNotFound",
+            message: format!(
+                "backendRef `{name}`: namespace `{namespace}` has no {places} of that name{hint}"
+            ),
+        }
+    }
+
+    // --- what is told of them
+
+    /// Notes that requests reach the backend of this reference, at these URLs.
+    pub(super) fn reach(&mut self, reference: &BackendRef, urls: &[String]) {
+        let Ok(kind) = kind(reference) else { return };
+        let Some(entry) = self.resolved.get_mut(&key(reference, kind)) else { return };
+        let known = entry.urls.get_or_insert_default();
+        for url in urls {
+            let is_full = known.len() >= WorkloadPlan::MAX_URLS;
+            if is_full && known.last().is_some_and(|last| last <= url) || known.contains(url) {
+                continue;
+            }
+            known.insert(url.clone());
+            if is_full {
+                known.pop_last();
+            }
+        }
+    }
+
+    /// Gives every resolved backend to the plan, and every workload its part.
+    pub(super) fn finish(self, plan: &mut Plan) {
+        for entry in self.resolved.into_values() {
+            for (id, problem) in &entry.resolved.workloads {
+                let workload: &mut WorkloadPlan = plan.workloads.entry(id.clone()).or_default();
+                workload.routed |= problem.is_none() && entry.urls.is_some();
+                if let Some(problem) = problem
+                    && !workload.problems.contains(problem)
+                {
+                    workload.problems.push(problem.clone());
+                }
+                workload.urls.extend(entry.urls.iter().flatten().cloned());
+            }
+            plan.backends.insert(entry.resolved.report.name.clone(), entry.resolved.report.clone());
+        }
+        for workload in plan.workloads.values_mut() {
+            workload.urls.sort();
+            workload.urls.dedup();
+            workload.urls.truncate(WorkloadPlan::MAX_URLS);
+            workload.problems.sort();
+        }
+    }
+
+    /// The endpoints of a Backend as routes refer to it, or on its own: per port.
+    pub(super) fn of_backend(&self, backend: &Backend) -> Vec<PortReport> {
+        let id = &backend.meta.id;
+        let first: Key = (id.namespace.clone(), id.name.clone(), Kind::Service, None);
+        let used = self.resolved.range(first..);
+        let used = used.take_while(|(key, _)| key.0 == id.namespace && key.1 == id.name);
+        let reports: BTreeMap<Option<NonZeroU16>, Arc<BackendReport>> =
+            used.map(|(key, entry)| (key.3, entry.resolved.report.clone())).collect();
+        if !reports.is_empty() {
+            return reports.into_iter().collect();
+        }
+        vec![(None, self.report(&(id.namespace.clone(), id.name.clone(), Kind::Backend, None)))]
+    }
+
+    /// The endpoints behind each port of a Service, and the Backend that takes its references, if there is one.
+    pub(super) fn of_service(&self, service: &Service) -> Result<Vec<PortReport>, ResourceId> {
+        let id = &service.meta.id;
+        let backend = ResourceId { kind: Kind::Backend, ..id.clone() };
+        if self.snapshot.resources.contains_key(&backend) {
+            return Err(backend);
+        }
+        let port = |port: &ServicePort| {
+            let key = (id.namespace.clone(), id.name.clone(), Kind::Service, Some(port.port));
+            let known = self.resolved.get(&key).map(|entry| entry.resolved.report.clone());
+            (Some(port.port), known.unwrap_or_else(|| self.report(&key)))
+        };
+        Ok(service.ports.iter().map(port).collect())
+    }
+
+    fn report(&self, key: &Key) -> Arc<BackendReport> {
+        let name = backend_name(key);
+        let report = match self.gather(key) {
+            Ok(gathered) => gathered.report(name),
+            Err(failure) => BackendReport { name, resolved: failure.message, endpoints: Vec::new() },
+        };
+        Arc::new(report)
+    }
+}
+
+/// `Service` or `Backend`.
+fn kind(reference: &BackendRef) -> Result<Kind, Failure> {
+    match (&*reference.group, &*reference.kind) {
+        ("", "Service") => Ok(Kind::Service),
+        ("portolan.dev", "Backend") => Ok(Kind::Backend),
+        (group, kind) => {
+            let group = if group.is_empty() { "core" } else { group };
+            let message = format!(
+                "backendRef `{}` has kind `{kind}` of group `{group}`; it must be `Service`, or `Backend` of group \
+                 `portolan.dev`",
+                reference.name
+            );
+            Err(Failure { reason: "InvalidKind", message })
+        }
+    }
+}
+
+fn key(reference: &BackendRef, kind: Kind) -> Key {
+    (reference.namespace.clone(), reference.name.clone(), kind, reference.port)
+}
+
+/// `namespace/name[:port]`.
+fn backend_name((namespace, name, _, port): &Key) -> Arc<str> {
+    match port {
+        Some(port) => format!("{namespace}/{name}:{port}").into(),
+        None => format!("{namespace}/{name}").into(),
+    }
+}
+
+/// The port of a Service that a reference asks for; the only one where it asks for none.
+fn service_port(service: &Service, asked: Option<NonZeroU16>) -> Result<ServicePort, String> {
+    let found = match (asked, &*service.ports) {
+        (Some(asked), ports) => ports.iter().find(|port| port.port == asked),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    if let Some(port) = found {
+        return Ok(port.clone());
+    }
+    let is_external = matches!(service.kind, ServiceKind::ExternalName(_));
+    if let Some(port) = asked
+        && is_external
+        && service.ports.is_empty()
+    {
+        // An ExternalName needs no ports of its own: the name stands for another host.
+        return Ok(ServicePort { name: None, port, target: port, scheme: crate::model::Scheme::Http });
+    }
+    let known = words::listed(service.ports.iter().map(|port| port.port.to_string()));
+    let asked = asked.map_or_else(|| "no port".into(), |port| format!("port {port}"));
+    Err(format!("asks for {asked} of {}, which has {known}: write one that it has", service.meta.id))
+}
+
+/// A target of a rule.
+pub(super) fn target(resolved: &Result<Arc<Resolved>, Failure>) -> Target {
+    match resolved {
+        Ok(resolved) => match &resolved.failure {
+            None => Target::Backend(resolved.backend.clone()),
+            Some(failure) => Target::Invalid(failure.message.as_str().into()),
+        },
+        Err(failure) => Target::Invalid(failure.message.as_str().into()),
+    }
+}

@@ -1,0 +1,302 @@
+//! The possible endpoints of one backend, and how they are sorted into those that serve and those that do not.
+
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, sync::Arc};
+
+use super::{
+    backends::{Failure, Resolved},
+    endpoints::{self, Refusal, Wish},
+    names::Names,
+};
+use crate::{
+    model::{
+        Backend, BackendReport, EndpointReport, EndpointState, EndpointTarget, LabelSelector, Origin,
+        Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort, Severity, Snapshot, Workload,
+        WorkloadId,
+    },
+    route::{self, Address},
+};
+
+/// One possible endpoint.
+struct Candidate {
+    name: Arc<str>,
+    workload: Option<WorkloadId>,
+    terms: Terms,
+    found: Result<Address, Refusal>,
+}
+
+/// How much traffic, and how it is spoken to.
+#[derive(Clone, Copy)]
+struct Terms {
+    weight: u32,
+    scheme: Scheme,
+}
+
+/// What is collected for one backend.
+pub(super) struct Gathered {
+    /// What the name resolved to, in words.
+    resolved: String,
+    candidates: Vec<Candidate>,
+    /// Why none of it may be spoken to the way it asks for.
+    unspoken: Option<String>,
+}
+
+/// Collects candidates.
+#[derive(Clone, Copy)]
+pub(super) struct Gatherer<'g, 'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) names: &'g Names<'a>,
+}
+
+// === impl Gatherer ===
+
+impl<'a> Gatherer<'_, 'a> {
+    /// The containers that a name means.
+    pub(super) fn of_workloads(
+        self,
+        words: &str,
+        workloads: Vec<&'a Workload>,
+        port: Option<NonZeroU16>,
+    ) -> Gathered {
+        let wish = Wish { port, network: None };
+        let candidates = workloads.into_iter().map(|workload| self.container(workload, wish, Terms::PLAIN));
+        Gathered::new(words.into(), candidates.collect())
+    }
+
+    pub(super) fn of_backend(self, backend: &Backend, port: Option<NonZeroU16>) -> Gathered {
+        let mut candidates = Vec::new();
+        for endpoint in backend.endpoints.iter().filter(|endpoint| endpoint.weight > 0) {
+            let terms = Terms { weight: endpoint.weight, scheme: endpoint.scheme };
+            let port = endpoint.port.or(port);
+            match &endpoint.target {
+                EndpointTarget::Address(address) => {
+                    let found = port
+                        .map(|port| Address::Tcp(SocketAddr::new(*address, port.get())))
+                        .ok_or_else(|| no_port(&address.to_string()));
+                    candidates.push(Candidate::plain(address.to_string().into(), terms, found));
+                }
+                EndpointTarget::Unix(path) => {
+                    let name = format!("unix:{}", path.display());
+                    candidates.push(Candidate::plain(name.into(), terms, Ok(Address::Unix(path.clone()))));
+                }
+                EndpointTarget::Hostname(host) => {
+                    candidates.extend(self.hostname(host.as_str(), port, terms));
+                }
+                EndpointTarget::Containers { selector, network } => {
+                    let wish = Wish { port, network: network.as_deref() };
+                    let fitting = self.names.selected(selector).into_iter();
+                    candidates.extend(fitting.map(|workload| self.container(workload, wish, terms)));
+                }
+                EndpointTarget::Container { id, network } => {
+                    let wish = Wish { port, network: network.as_deref() };
+                    candidates.push(match self.snapshot.workloads.get(id) {
+                        Some(workload) => self.container(workload, wish, terms),
+                        None => Candidate::plain(id.0.clone(), terms, Err(no_container(&id.0, None))),
+                    });
+                }
+                EndpointTarget::ContainerNamed { name, network } => {
+                    let wish = Wish { port, network: network.as_deref() };
+                    candidates.push(if let Some(workload) = self.names.container(name) {
+                        self.container(workload, wish, terms)
+                    } else {
+                        let hint = format!("`docker run --name {name} …` makes one");
+                        Candidate::plain(name.clone(), terms, Err(no_container(name, Some(hint))))
+                    });
+                }
+            }
+        }
+        Gathered::new(backend.meta.id.to_string(), candidates)
+    }
+
+    pub(super) fn of_service(self, service: &Service, port: &ServicePort) -> Gathered {
+        let terms = Terms { weight: 1, scheme: port.scheme };
+        let candidates = match &service.kind {
+            ServiceKind::ExternalName(host) => self.hostname(host.as_str(), Some(port.port), terms),
+            // A Service without a selector has endpoints that somebody else writes: here nobody does.
+            ServiceKind::Selector(labels) if labels.is_empty() => Vec::new(),
+            ServiceKind::Selector(labels) => {
+                let wish = Wish { port: Some(port.target), network: None };
+                let selector = LabelSelector { labels: labels.clone(), requirements: Vec::new() };
+                let fitting = self.names.selected(&selector).into_iter();
+                fitting.map(|workload| self.container(workload, wish, terms)).collect()
+            }
+        };
+        Gathered::new(service.meta.id.to_string(), candidates)
+    }
+
+    fn container(self, workload: &Workload, wish: Wish<'_>, terms: Terms) -> Candidate {
+        Candidate {
+            name: workload.name.clone(),
+            workload: Some(workload.id.clone()),
+            terms,
+            found: endpoints::locate(self.snapshot, workload, wish).map(Address::Tcp),
+        }
+    }
+
+    fn hostname(self, host: &str, port: Option<NonZeroU16>, terms: Terms) -> Vec<Candidate> {
+        let Some(port) = port else {
+            return vec![Candidate::plain(host.into(), terms, Err(no_port(host)))];
+        };
+        let refused = |state, reason, message: String, hint: &str| {
+            let refusal = Refusal { state, reason, message, hint: Some(hint.into()) };
+            vec![Candidate::plain(host.into(), terms, Err(refusal))]
+        };
+        let check = "check the spelling and the name server that Portolan uses";
+        match self.snapshot.names.get(host) {
+            Some(Ok(addresses)) if !addresses.is_empty() => addresses
+                .iter()
+                .map(|address| {
+                    let found = Address::Tcp(SocketAddr::new(*address, port.get()));
+                    Candidate::plain(host.into(), terms, Ok(found))
+                })
+                .collect(),
+            Some(Ok(_)) => {
+                refused(EndpointState::Down, "NoAddress", format!("`{host}` resolves to no address"), check)
+            }
+            Some(Err(why)) => {
+                let message = format!("`{host}` does not resolve: {why}");
+                refused(EndpointState::Down, "NameNotResolved", message, check)
+            }
+            None => {
+                let refusal = Refusal {
+                    state: EndpointState::Starting,
+                    reason: "Resolving",
+                    message: format!("`{host}` is being resolved"),
+                    hint: None,
+                };
+                vec![Candidate::plain(host.into(), terms, Err(refusal))]
+            }
+        }
+    }
+}
+
+fn no_port(name: &str) -> Refusal {
+    Refusal {
+        state: EndpointState::Unreachable,
+        reason: "NoPort",
+        message: format!("endpoint `{name}` has no port, and the reference to the backend names none"),
+        hint: Some("write `port:` at the endpoint".into()),
+    }
+}
+
+fn no_container(name: &str, hint: Option<String>) -> Refusal {
+    let message = format!("there is no container `{name}`");
+    Refusal { state: EndpointState::Down, reason: "NoSuchContainer", message, hint }
+}
+
+// === impl Terms ===
+
+impl Terms {
+    const PLAIN: Self = Self { weight: 1, scheme: Scheme::Http };
+}
+
+// === impl Gathered ===
+
+impl Gathered {
+    fn new(resolved: String, candidates: Vec<Candidate>) -> Self {
+        let mut gathered = Self { resolved, candidates, unspoken: None };
+        for candidate in &mut gathered.candidates {
+            if candidate.terms.scheme != Scheme::Http && candidate.found.is_ok() {
+                candidate.found = Err(candidate.unspoken_scheme());
+            }
+        }
+        // A scheme that cannot be spoken yet, if no endpoint has another.
+        if let Some(first) = gathered.candidates.first().map(|candidate| candidate.terms.scheme)
+            && gathered.candidates.iter().all(|candidate| candidate.terms.scheme != Scheme::Http)
+        {
+            gathered.unspoken = Some(format!("wants `{}`, which is not served yet", first.as_str()));
+        }
+        gathered
+    }
+
+    /// Nothing of it may be spoken to in plaintext, because this policy says so.
+    pub(super) fn demand_tls(&mut self, policy: &ResourceId) {
+        let why = format!("{policy} demands TLS towards it, which is not served yet");
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.found.is_ok()) {
+            candidate.found = Err(unspoken(why.clone()));
+        }
+        self.unspoken = Some(format!("is not spoken to: {why}, and plaintext is out of the question"));
+    }
+
+    pub(super) fn report(&self, name: Arc<str>) -> BackendReport {
+        let mut endpoints: Vec<EndpointReport> = self.candidates.iter().map(Candidate::report).collect();
+        endpoints.sort();
+        BackendReport { name, resolved: self.resolved.clone(), endpoints }
+    }
+
+    pub(super) fn finish(self, name: Arc<str>) -> Resolved {
+        let report = Arc::new(self.report(name.clone()));
+        let failure = self.unspoken.map(|why| Failure {
+            reason: "UnsupportedProtocol",
+            message: format!("backend `{name}` {why}: requests for it are answered 500"),
+        });
+        // Two endpoints at one address would be told apart by nothing that a request could see; the heavier one counts.
+        let mut endpoints: BTreeMap<Address, route::Endpoint> = BTreeMap::new();
+        let mut workloads = Vec::new();
+        for candidate in self.candidates {
+            if let Some(id) = &candidate.workload {
+                workloads.push((id.clone(), candidate.problem()));
+            }
+            let Terms { weight, scheme } = candidate.terms;
+            let Ok(address) = candidate.found else { continue };
+            let found = route::Endpoint { address: address.clone(), scheme, weight, name: candidate.name };
+            let known = endpoints.entry(address).or_insert_with(|| found.clone());
+            if (found.weight, &known.name) > (known.weight, &found.name) {
+                *known = found;
+            }
+        }
+        let endpoints: Vec<route::Endpoint> = endpoints.into_values().collect();
+        let reason = if endpoints.is_empty() { report.why_empty() } else { String::new() };
+        let backend = Arc::new(route::Backend { name, endpoints, reason: reason.into() });
+        Resolved { backend, report, workloads, failure }
+    }
+}
+
+fn unspoken(message: String) -> Refusal {
+    Refusal { state: EndpointState::Unreachable, reason: "UnsupportedProtocol", message, hint: None }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    fn plain(name: Arc<str>, terms: Terms, found: Result<Address, Refusal>) -> Self {
+        Self { name, workload: None, terms, found }
+    }
+
+    fn unspoken_scheme(&self) -> Refusal {
+        let what = if self.workload.is_some() { "container" } else { "endpoint" };
+        let (name, scheme) = (&self.name, self.terms.scheme.as_str());
+        let message = format!("{what} `{name}` wants the scheme `{scheme}`, which is not served yet");
+        let hint = "name a port that speaks plain HTTP/1.1, and leave the scheme out".into();
+        Refusal { hint: Some(hint), ..unspoken(message) }
+    }
+
+    fn report(&self) -> EndpointReport {
+        let (address, state, message) = match &self.found {
+            Ok(address) => (Some(address.to_string()), EndpointState::Ready, String::new()),
+            Err(refusal) => (None, refusal.state, refusal.to_string()),
+        };
+        EndpointReport { name: self.name.clone(), address, state, message, weight: self.terms.weight }
+    }
+
+    /// What its container's status says, if it gets no traffic.
+    fn problem(&self) -> Option<Problem> {
+        let refusal = self.found.as_ref().err()?;
+        let severity = match refusal.state {
+            EndpointState::Unreachable => Severity::Error,
+            EndpointState::Ready
+            | EndpointState::Starting
+            | EndpointState::Unhealthy
+            | EndpointState::Paused
+            | EndpointState::Terminating
+            | EndpointState::Down => Severity::Warning,
+        };
+        let id = self.workload.as_ref()?.0.clone();
+        Some(Problem {
+            severity,
+            reason: refusal.reason,
+            message: refusal.message.clone(),
+            hint: refusal.hint.clone(),
+            origin: Origin::Container { id, name: self.name.clone(), label: None },
+        })
+    }
+}

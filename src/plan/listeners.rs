@@ -1,0 +1,281 @@
+//! One listener: whether it is served, where, and what may attach to it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use super::words;
+use crate::{
+    model::{Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol},
+    route::ListenerKey,
+};
+
+/// A listener of one of Portolan's Gateways.
+pub(super) struct ServedListener<'a> {
+    pub(super) listener: &'a Listener,
+    /// Where it is in the table; `None` if it is refused.
+    pub(super) key: Option<ListenerKey>,
+    pub(super) sockets: Vec<SocketAddr>,
+    /// Sockets that could not be bound, with the reason.
+    unbound: Vec<(SocketAddr, &'a Arc<str>)>,
+    /// Why it is not accepted: reason and words.
+    refused: Option<(&'static str, String)>,
+    conflict: Option<(&'static str, String)>,
+    kinds: Kinds,
+    /// How many accepted routes are attached.
+    pub(super) attached: u32,
+}
+
+/// What `allowedRoutes.kinds` comes to.
+struct Kinds {
+    takes_http_routes: bool,
+    /// What cannot attach here, in words.
+    refused: Vec<String>,
+}
+
+/// The sockets and hostnames that are given away, oldest Gateway first.
+#[derive(Default)]
+pub(super) struct Taken<'a> {
+    by: BTreeMap<Place<'a>, (&'a Gateway, &'a Arc<str>)>,
+}
+
+/// What tells listeners apart.
+type Place<'a> = (SocketAddr, Option<&'a HostPattern>);
+
+// === impl ServedListener ===
+
+impl<'a> ServedListener<'a> {
+    pub(super) fn new(
+        gateway: &Gateway,
+        listener: &'a Listener,
+        unbound: &'a BTreeMap<SocketAddr, Arc<str>>,
+    ) -> Self {
+        let sockets = sockets(gateway, listener);
+        let failed = sockets.iter().filter_map(|socket| Some((*socket, unbound.get(socket)?)));
+        Self {
+            listener,
+            key: None,
+            unbound: failed.collect(),
+            sockets,
+            refused: refusal(listener),
+            conflict: None,
+            kinds: Kinds::of(listener),
+            attached: 0,
+        }
+    }
+
+    /// Whether it belongs into the table. One whose sockets could not be bound does: that is tried again.
+    pub(super) fn is_valid(&self) -> bool {
+        self.refused.is_none() && self.conflict.is_none()
+    }
+
+    /// Whether requests reach it.
+    pub(super) fn is_served(&self) -> bool {
+        self.is_valid() && self.unbound.len() < self.sockets.len()
+    }
+
+    pub(super) fn takes_http_routes(&self) -> bool {
+        self.kinds.takes_http_routes
+    }
+
+    /// Why it is not served, in words.
+    pub(super) fn why_not(&self) -> Option<String> {
+        match self.refused.as_ref().or(self.conflict.as_ref()) {
+            Some((_, message)) => Some(message.clone()),
+            None if self.is_served() => None,
+            None => Some(self.bind_failures()),
+        }
+    }
+
+    /// The sockets that are bound.
+    pub(super) fn bound(&self) -> impl Iterator<Item = &SocketAddr> {
+        let sockets = if self.is_valid() { &*self.sockets } else { &[] };
+        sockets.iter().filter(|socket| !self.unbound.iter().any(|(failed, _)| failed == *socket))
+    }
+
+    /// Why not all of its sockets are bound; `None` if they are, or none is.
+    pub(super) fn partly_bound(&self) -> Option<String> {
+        (self.is_served() && !self.unbound.is_empty()).then(|| self.bind_failures())
+    }
+
+    fn bind_failures(&self) -> String {
+        words::joined(self.unbound.iter().map(|(socket, why)| format!("cannot listen on {socket}: {why}")))
+    }
+
+    pub(super) fn status(&self) -> ListenerStatus {
+        let refused = self.refused.as_ref().or(self.conflict.as_ref());
+        let (accepted, programmed) = match refused {
+            Some((reason, message)) => {
+                (Condition::no("Accepted", reason, message), Condition::no("Programmed", "Invalid", message))
+            }
+            None if !self.is_served() => {
+                let message = self.bind_failures();
+                (
+                    Condition::no("Accepted", "PortUnavailable", &message),
+                    Condition::no("Programmed", "Invalid", message),
+                )
+            }
+            None => {
+                let bound: Vec<String> = self.bound().map(ToString::to_string).collect();
+                let bound = format!("listening on {}", bound.join(", "));
+                let sentences = std::iter::once(bound).chain(self.partly_bound());
+                (
+                    Condition::yes("Accepted", "Accepted", ""),
+                    Condition::yes("Programmed", "Programmed", words::joined(sentences)),
+                )
+            }
+        };
+        let conflicted = match &self.conflict {
+            Some((reason, message)) => Condition::yes("Conflicted", reason, message),
+            None => Condition::no("Conflicted", "NoConflicts", ""),
+        };
+        let kinds =
+            self.kinds.takes_http_routes.then(|| (Kind::HttpRoute.group().into(), "HTTPRoute".into()));
+        ListenerStatus {
+            name: self.listener.name.clone(),
+            attached_routes: self.attached,
+            supported_kinds: kinds.into_iter().collect(),
+            conditions: vec![accepted, programmed, self.kinds.condition(), conflicted],
+        }
+    }
+}
+
+/// Why a listener cannot be served whatever the rest of the world is.
+fn refusal(listener: &Listener) -> Option<(&'static str, String)> {
+    match &listener.protocol {
+        Protocol::Http => {}
+        Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
+            let message = format!(
+                "protocol {} is not served yet: nothing listens on port {}; only HTTP is served",
+                listener.protocol.as_str(),
+                listener.port
+            );
+            return Some(("UnsupportedValue", message));
+        }
+        Protocol::Other(name) => {
+            let message = format!("protocol `{name}` is unknown: write `protocol: HTTP`");
+            return Some(("UnsupportedProtocol", message));
+        }
+    }
+    if listener.unsupported.is_empty() {
+        return None;
+    }
+    let fields = words::joined(words::fields(&listener.unsupported));
+    Some(("UnsupportedValue", format!("{fields}; the listener is served once they are removed")))
+}
+
+/// The addresses to bind. `[::]` stands for all addresses of both families.
+fn sockets(gateway: &Gateway, listener: &Listener) -> Vec<SocketAddr> {
+    let port = listener.port.get();
+    if gateway.addresses.is_empty() {
+        return vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)];
+    }
+    let mut sockets: Vec<SocketAddr> =
+        gateway.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+    sockets.sort();
+    sockets.dedup();
+    sockets
+}
+
+// === impl Kinds ===
+
+impl Kinds {
+    fn of(listener: &Listener) -> Self {
+        // What the standard lets attach to the protocol, whether it is served yet or not.
+        let fitting: &[Kind] = match listener.protocol {
+            Protocol::Http | Protocol::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+            Protocol::Tls => &[Kind::TlsRoute, Kind::TcpRoute],
+            Protocol::Tcp => &[Kind::TcpRoute],
+            Protocol::Udp => &[Kind::UdpRoute],
+            Protocol::Other(_) => &[],
+        };
+        let Some(allowed) = &listener.allowed.kinds else {
+            return Self { takes_http_routes: fitting.contains(&Kind::HttpRoute), refused: Vec::new() };
+        };
+        let mut kinds = Self { takes_http_routes: false, refused: Vec::new() };
+        let protocol = listener.protocol.as_str();
+        let is_served = listener.protocol == Protocol::Http;
+        for (group, name) in allowed {
+            let kind = fitting.iter().find(|kind| kind.group() == &**group && kind.as_str() == &**name);
+            match kind {
+                Some(Kind::HttpRoute) => kinds.takes_http_routes = true,
+                Some(kind) if is_served => kinds.refused.push(format!("{kind} is not served yet")),
+                // The protocol is refused already.
+                Some(_) => {}
+                None => {
+                    let group = if group.is_empty() { "core" } else { group };
+                    kinds.refused.push(format!("`{name}` of group `{group}` cannot attach to {protocol}"));
+                }
+            }
+        }
+        kinds
+    }
+
+    fn condition(&self) -> Condition {
+        if self.refused.is_empty() {
+            return Condition::yes("ResolvedRefs", "ResolvedRefs", "");
+        }
+        let message =
+            format!("allowedRoutes.kinds: {}; remove it there", words::joined(self.refused.iter().cloned()));
+        Condition::no("ResolvedRefs", "InvalidRouteKinds", message)
+    }
+}
+
+// === conflicts ===
+
+/// Two protocols on one port cannot be told apart: no listener of that port wins.
+pub(super) fn conflicts_within(listeners: &mut [ServedListener<'_>]) {
+    let layer = |protocol: &Protocol| match protocol {
+        Protocol::Http => 1,
+        Protocol::Https | Protocol::Tls => 2,
+        Protocol::Tcp => 3,
+        // A UDP port is another port.
+        Protocol::Udp | Protocol::Other(_) => 0,
+    };
+    let mut ports: BTreeMap<u16, BTreeMap<u8, &str>> = BTreeMap::new();
+    for listener in listeners.iter().map(|served| served.listener) {
+        let layer = layer(&listener.protocol);
+        if layer > 0 {
+            ports.entry(listener.port.get()).or_default().insert(layer, listener.protocol.as_str());
+        }
+    }
+    for served in listeners.iter_mut().filter(|served| layer(&served.listener.protocol) > 0) {
+        let port = served.listener.port.get();
+        if let Some(protocols) = ports.get(&port).filter(|protocols| protocols.len() > 1) {
+            let protocols: BTreeSet<&str> = protocols.values().copied().collect();
+            let protocols: Vec<&str> = protocols.into_iter().collect();
+            let message = format!(
+                "port {port} is used with the protocols {}, which cannot be told apart: give each a port of its own",
+                protocols.join(" and ")
+            );
+            served.conflict = Some(("ProtocolConflict", message));
+        }
+    }
+}
+
+// === impl Taken ===
+
+impl<'a> Taken<'a> {
+    /// Gives the listener its places, or marks it as the loser if one of them is taken.
+    pub(super) fn claim(&mut self, gateway: &'a Gateway, served: &mut ServedListener<'a>) {
+        let hostname = served.listener.hostname.as_ref();
+        let taken =
+            served.sockets.iter().find_map(|socket| Some((socket, self.by.get(&(*socket, hostname))?)));
+        if let Some((socket, (winner, listener))) = taken {
+            let host = hostname
+                .map_or_else(|| "without a hostname".into(), |host| format!("with hostname `{host}`"));
+            let message = format!(
+                "listener `{listener}` of {} has {socket} {host}, and is older or first by name: give this one \
+                 another port or hostname, or its Gateway another address",
+                winner.meta.id
+            );
+            served.conflict = Some(("HostnameConflict", message));
+            return;
+        }
+        for socket in &served.sockets {
+            self.by.insert((*socket, hostname), (gateway, &served.listener.name));
+        }
+    }
+}

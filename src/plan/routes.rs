@@ -1,0 +1,245 @@
+//! Attaching routes to listeners, and what is said of them.
+
+use std::sync::Arc;
+
+use super::{
+    backends::{self, Backends, Failure, Resolved},
+    gateways::{self, Gateways, Served},
+    listeners::ServedListener,
+    parents::{self, Attached, Detached},
+    words,
+};
+use crate::{
+    model::{BackendRef, Condition, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch, Status, Truth},
+    route::{Attachment, Choice, Rule, Weighted},
+};
+
+/// A rule with what its references lead to.
+struct Prepared {
+    rule: Arc<Rule>,
+    resolved: Vec<Result<Arc<Resolved>, Failure>>,
+}
+
+/// Attaches `route` wherever it may, and says where it may not and why.
+pub(super) fn attach<'a>(
+    route: &'a HttpRoute,
+    gateways: &mut Gateways<'a>,
+    backends: &mut Backends<'a>,
+) -> Status {
+    let id = &route.meta.id;
+    let name: Arc<str> = format!("{}/{}", id.namespace, id.name).into();
+    let rules: Vec<Prepared> =
+        (0..).zip(&route.rules).map(|(index, rule)| prepare(route, rule, (&name, index), backends)).collect();
+    let refs = resolved_refs(&rules);
+    let mut status = Status::default();
+    for (parent, outcome) in parents::of_route(route, gateways) {
+        let conditions = match outcome {
+            Ok(attached) => {
+                gateways.attach(attached.gateway, &attached.listeners, |listener| {
+                    attachment(route, &rules, listener)
+                });
+                let acceptance = Acceptance::of(route);
+                if acceptance.accepted.is_none() {
+                    gateways.count(attached.gateway, &attached.listeners);
+                }
+                let Some(served) = gateways.find(attached.gateway) else { continue };
+                note_urls(route, &rules, (served, &attached.listeners), backends);
+                attached_conditions(acceptance, &refs, served, &attached)
+            }
+            Err(detached) => detached_conditions(detached, &refs),
+        };
+        status.parents.push(ParentStatus { parent, conditions });
+    }
+    if status.parents.is_empty() {
+        let message = "the route names no Gateway in `spec.parentRefs`, and no Gateway has `spec.defaultScope: All`: \
+                       add one of them";
+        let detached = Detached { reason: "NoMatchingParent", message: message.into(), truth: Truth::False };
+        status.conditions.extend(detached_conditions(detached, &refs));
+    }
+    status.conditions.extend(ready(&rules));
+    status
+}
+
+fn prepare<'a>(
+    route: &'a HttpRoute,
+    rule: &'a HttpRule,
+    (name, index): (&Arc<str>, usize),
+    backends: &mut Backends<'a>,
+) -> Prepared {
+    let resolved: Vec<Result<Arc<Resolved>, Failure>> =
+        rule.backends.iter().map(|reference| backends.resolve(route, reference)).collect();
+    let choice = |(reference, resolved): (&BackendRef, &Result<Arc<Resolved>, Failure>)| {
+        Choice::new(reference.weight, backends::target(resolved), reference.filters.clone())
+    };
+    let is_invalid = !(rule.unsupported.is_empty() && route.unsupported.is_empty());
+    let invalid =
+        || words::joined(words::fields(&route.unsupported).chain(words::fields(&rule.unsupported))).into();
+    let rule = Arc::new(Rule {
+        route: name.clone(),
+        rule: rule.name.clone().unwrap_or_else(|| index.to_string().into()),
+        filters: rule.filters.clone(),
+        backends: Weighted::new(rule.backends.iter().zip(&resolved).map(choice).collect()),
+        timeouts: rule.timeouts,
+        invalid: is_invalid.then(invalid),
+    });
+    Prepared { rule, resolved }
+}
+
+fn attachment<'a>(
+    route: &'a HttpRoute,
+    rules: &[Prepared],
+    listener: &'a Listener,
+) -> Option<Attachment<'a>> {
+    let hostnames = parents::hostnames(route, listener);
+    if hostnames.is_nothing() {
+        return None;
+    }
+    let rules = route.rules.iter().zip(rules).map(|(rule, prepared)| (&*rule.matches, prepared.rule.clone()));
+    Some(Attachment { meta: &route.meta, hostnames: hostnames.patterns(), rules: rules.collect() })
+}
+
+// === conditions ===
+
+/// What fields that are not served yet do to a route.
+struct Acceptance {
+    /// Why the whole route is refused: all its requests are answered 500.
+    accepted: Option<String>,
+    /// What of it is refused, if the rest is served.
+    partly: Option<String>,
+}
+
+impl Acceptance {
+    fn of(route: &HttpRoute) -> Self {
+        let is_refused = |rule: &HttpRule| !rule.unsupported.is_empty();
+        let rules = || route.rules.iter().flat_map(|rule| words::fields(&rule.unsupported));
+        let all_rules = !route.rules.is_empty() && route.rules.iter().all(is_refused);
+        if !route.unsupported.is_empty() || all_rules {
+            let fields = words::joined(words::fields(&route.unsupported).chain(rules()));
+            let message = format!("{fields}; its requests are answered 500 until that is removed");
+            return Self { accepted: Some(message), partly: None };
+        }
+        let partly = route.rules.iter().any(is_refused).then(|| {
+            let fields = words::joined(rules());
+            format!("Dropped Rule: {fields}; its requests are answered 500 until that is removed")
+        });
+        Self { accepted: None, partly }
+    }
+}
+
+/// `Accepted`, `ResolvedRefs`, `Programmed`, and `PartiallyInvalid` where some rules answer 500.
+fn attached_conditions(
+    acceptance: Acceptance,
+    refs: &Condition,
+    served: &Served<'_>,
+    attached: &Attached<'_>,
+) -> Vec<Condition> {
+    let accepted = match acceptance.accepted {
+        Some(message) => Condition::no("Accepted", "UnsupportedValue", message),
+        None => Condition::yes("Accepted", "Accepted", ""),
+    };
+    let partly =
+        acceptance.partly.map(|message| Condition::yes("PartiallyInvalid", "UnsupportedValue", message));
+    [accepted, refs.clone(), programmed(served, attached)].into_iter().chain(partly).collect()
+}
+
+fn programmed(served: &Served<'_>, attached: &Attached<'_>) -> Condition {
+    let listeners = || attached.listeners.iter().filter_map(|position| served.listeners.get(*position));
+    let failures = listeners().filter_map(|served| {
+        let why = served.why_not()?;
+        Some(format!("listener `{}` of {} is not served: {why}", served.listener.name, attached.gateway))
+    });
+    let failures = words::joined(failures);
+    if listeners().any(ServedListener::is_served) {
+        return Condition::yes("Programmed", "Programmed", failures);
+    }
+    Condition::no("Programmed", "Invalid", failures)
+}
+
+fn detached_conditions(detached: Detached, refs: &Condition) -> Vec<Condition> {
+    let Detached { reason, message, truth } = detached;
+    let programmed = match truth {
+        Truth::Unknown => gateways::waiting("Programmed", message.clone()),
+        Truth::True | Truth::False => Condition::no("Programmed", "Invalid", "it is attached to no listener"),
+    };
+    let accepted = Condition { kind: "Accepted", truth, reason, message };
+    vec![accepted, refs.clone(), programmed]
+}
+
+/// `ResolvedRefs`: the first failure decides the reason, the message has them all; without one it says what each
+/// name resolved to.
+fn resolved_refs(rules: &[Prepared]) -> Condition {
+    let references = || rules.iter().flat_map(|rule| &rule.resolved);
+    let failures = || {
+        references().filter_map(|resolved| match resolved {
+            Ok(resolved) => resolved.failure.as_ref(),
+            Err(failure) => Some(failure),
+        })
+    };
+    if let Some(first) = failures().next() {
+        let messages = failures().map(|failure| failure.message.clone());
+        return Condition::no("ResolvedRefs", first.reason, words::joined(messages));
+    }
+    let found = references().filter_map(|resolved| resolved.as_ref().ok());
+    let found = found.map(|resolved| format!("`{}`: {}", resolved.report.name, resolved.report.resolved));
+    Condition::yes("ResolvedRefs", "ResolvedRefs", words::joined(found))
+}
+
+/// `Ready: False` where a backend exists and has no endpoint for requests.
+fn ready(rules: &[Prepared]) -> Option<Condition> {
+    let mut empty: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| &rule.resolved)
+        .filter_map(|resolved| resolved.as_ref().ok())
+        .filter(|resolved| resolved.failure.is_none() && resolved.backend.endpoints.is_empty())
+        .map(|resolved| format!("backend `{}`: {}", resolved.backend.name, resolved.backend.reason))
+        .collect();
+    empty.sort();
+    (!empty.is_empty()).then(|| Condition::no("Ready", "NoReadyEndpoint", words::joined(empty)))
+}
+
+// === URLs ===
+
+/// Tells the backends of the route at which URLs they are reached.
+fn note_urls(
+    route: &HttpRoute,
+    rules: &[Prepared],
+    (served, positions): (&Served<'_>, &[usize]),
+    backends: &mut Backends<'_>,
+) {
+    let listeners: Vec<&Listener> = positions
+        .iter()
+        .filter_map(|position| served.listeners.get(*position))
+        .filter(|served| served.is_served())
+        .map(|served| served.listener)
+        .collect();
+    if listeners.is_empty() {
+        return;
+    }
+    for (rule, prepared) in
+        route.rules.iter().zip(rules).filter(|(_, prepared)| prepared.rule.invalid.is_none())
+    {
+        let served = |(reference, resolved): &(&BackendRef, &Result<Arc<Resolved>, Failure>)| {
+            reference.weight > 0 && resolved.as_ref().is_ok_and(|resolved| resolved.failure.is_none())
+        };
+        let mut reached = rule.backends.iter().zip(&prepared.resolved).filter(served).peekable();
+        if reached.peek().is_none() {
+            continue;
+        }
+        let urls: Vec<String> = listeners.iter().flat_map(|listener| urls(route, rule, listener)).collect();
+        for (reference, _) in reached {
+            backends.reach(reference, &urls);
+        }
+    }
+}
+
+fn urls(route: &HttpRoute, rule: &HttpRule, listener: &Listener) -> Vec<String> {
+    let port = if listener.port.get() == 80 { String::new() } else { format!(":{}", listener.port) };
+    let path = match rule.matches.first().map(|one| &one.path) {
+        Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => path,
+        Some(PathMatch::Regex(_)) | None => "",
+    };
+    let hosts: Vec<String> =
+        parents::hostnames(route, listener).patterns().into_iter().map(ToString::to_string).collect();
+    let hosts = if hosts.is_empty() { vec!["*".to_owned()] } else { hosts };
+    hosts.into_iter().map(|host| format!("http://{host}{port}{path}")).collect()
+}

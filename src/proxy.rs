@@ -1,0 +1,20 @@
+//! The data plane: reads the table, never writes it.
+//!
+//! One thread a core ([`workers`]), each with its own listening sockets, connections, pools and metrics; the only thing
+//! that they share is the table, which they read. A request is one task from the client's socket to the backend's.
+
+mod config;
+mod connection;
+mod framing;
+mod http;
+mod listen;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+mod upstream;
+mod worker;
+mod workers;
+
+pub use config::{Config, Limits};
+pub use worker::Drained;
+pub use workers::{Deaths, Workers};

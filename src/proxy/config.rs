@@ -1,0 +1,82 @@
+//! What the data plane is told when it starts: plain values, each with its unit, reason and default.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use http::HeaderValue;
+
+use crate::model::Cidr;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads; each has its own listeners, connections and pools.
+    pub workers: NonZeroUsize,
+    /// How long a request waits for an endpoint where its backend has none; zero turns waiting off.
+    pub hold: Duration,
+    /// Peers whose word about the client is believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// `X-Forwarded-Server`; left out where absent.
+    pub server_name: Option<HeaderValue>,
+    /// How long connections are still accepted after a drain was asked for.
+    pub drain_delay: Duration,
+    /// How long work under way may take to end.
+    pub drain_timeout: Duration,
+    pub limits: Limits,
+}
+
+/// Bounds, for each worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections of clients; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Head of a request, in bytes. The number of its fields is limited to 100.
+    pub head_bytes: usize,
+    /// From the first byte of a request to the end of its head, and from accepting to the first head.
+    pub head_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// Requests that wait for an endpoint at the same time.
+    pub held: usize,
+    /// For a backend's endpoint to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long a request goes on trying endpoints of which none can be reached: long enough for Docker's word that
+    /// they are gone, short enough for a person who waits.
+    pub unreachable_grace: Duration,
+    /// How long a connection to an endpoint stays open unused; below the 60 s to 75 s after which servers close theirs.
+    pub pool_idle_timeout: Duration,
+    /// Unused connections kept for each endpoint.
+    pub pool_idle: usize,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            hold: Duration::from_secs(5),
+            trusted_proxies: Vec::new(),
+            server_name: None,
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16 << 10,
+            head_bytes: 64 << 10,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            held: 1024,
+            connect_timeout: Duration::from_secs(2),
+            unreachable_grace: Duration::from_secs(1),
+            pool_idle_timeout: Duration::from_secs(50),
+            pool_idle: 64,
+        }
+    }
+}

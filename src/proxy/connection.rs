@@ -1,0 +1,264 @@
+//! One connection of a client: what is known of it, and the future that serves it.
+//!
+//! Why no timer for each connection: arming one costs more than looking at a thousand. A worker's tick looks at all of
+//! its connections and tells the late ones by [`Connection::tell`].
+
+mod io;
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future as _, poll_fn},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use ::http::HeaderValue;
+use hyper_util::rt::TokioIo;
+use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time::Instant};
+
+use super::{config::Limits, http, upgrade::Tunnel, worker::Worker};
+use crate::telemetry::metrics::sharded::Count;
+pub(super) use io::ClientIo;
+
+pub(super) struct Connection {
+    /// Of the client, as IPv4 where it came by IPv4.
+    pub(super) peer: IpAddr,
+    /// The address that was asked for when the listener was opened: the key in the table.
+    pub(super) socket: SocketAddr,
+    /// `peer` as text.
+    pub(super) peer_text: HeaderValue,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// Whether the peer's word about the client is believed.
+    pub(super) trust: Trust,
+    /// Bytes that follow are not HTTP any more: this connection cannot be kept for another request.
+    pub(super) opaque: Cell<bool>,
+    /// What this connection becomes when the answer was a switch of protocols.
+    pub(super) tunnel: RefCell<Option<Tunnel>>,
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    said: Cell<Option<Word>>,
+    waker: RefCell<Option<Waker>>,
+    pub(super) counts: Rc<SocketCounts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    Trusted,
+    Untrusted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Accepted, and no request yet.
+    Fresh,
+    /// Between requests.
+    Idle,
+    /// A head has begun.
+    Head,
+    /// A request is being answered.
+    Active,
+    /// Bytes go both ways.
+    Tunnel,
+    Closed,
+}
+
+/// What a connection may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Word {
+    /// Close after the request under way, at once if there is none.
+    Finish,
+    /// Close at once.
+    Abort,
+}
+
+/// The gauges and counters of a listening address.
+#[derive(Debug)]
+pub(super) struct SocketCounts {
+    pub(super) idle: Arc<Count>,
+    pub(super) active: Arc<Count>,
+    pub(super) tunnel: Arc<Count>,
+    pub(super) bytes_in: Arc<Count>,
+    pub(super) bytes_out: Arc<Count>,
+}
+
+/// How serving HTTP ended.
+enum Ended {
+    Closed,
+    Aborted,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(
+        worker: &Worker,
+        peer: SocketAddr,
+        socket: SocketAddr,
+        counts: Rc<SocketCounts>,
+    ) -> Self {
+        let peer = peer.ip().to_canonical();
+        let is_trusted = worker.config.trusted_proxies.iter().any(|network| network.contains(peer));
+        counts.idle.add(1);
+        Self {
+            peer,
+            socket,
+            peer_text: HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+            scheme: "http",
+            trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
+            opaque: Cell::new(false),
+            tunnel: RefCell::new(None),
+            phase: Cell::new(Phase::Fresh),
+            since: Cell::new(worker.now()),
+            said: Cell::new(None),
+            waker: RefCell::new(None),
+            counts,
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase, now: Instant) {
+        let (before, after) = (self.gauge(self.phase.replace(phase)), self.gauge(phase));
+        self.since.set(now);
+        if let Some(gauge) = before {
+            gauge.subtract(1);
+        }
+        if let Some(gauge) = after {
+            gauge.add(1);
+        }
+    }
+
+    fn gauge(&self, phase: Phase) -> Option<&Count> {
+        match phase {
+            Phase::Fresh | Phase::Idle | Phase::Head => Some(&self.counts.idle),
+            Phase::Active => Some(&self.counts.active),
+            Phase::Tunnel => Some(&self.counts.tunnel),
+            Phase::Closed => None,
+        }
+    }
+
+    /// A head has begun, or some more of it has come.
+    fn head_comes(&self) {
+        match self.phase.get() {
+            Phase::Idle => self.enter(Phase::Head, Instant::now()),
+            // The time that is allowed for the first head began when the connection was accepted.
+            Phase::Fresh | Phase::Head | Phase::Active | Phase::Tunnel | Phase::Closed => {}
+        }
+    }
+
+    /// What to tell a client that takes longer than is allowed for what it should do now.
+    pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<Word> {
+        let (limit, word) = match self.phase.get() {
+            Phase::Fresh | Phase::Head => (limits.head_timeout, Word::Abort),
+            Phase::Idle => (limits.idle_timeout, Word::Finish),
+            Phase::Active | Phase::Tunnel | Phase::Closed => return None,
+        };
+        (now.duration_since(self.since.get()) >= limit).then_some(word)
+    }
+
+    /// Tells the future that serves this connection; a stronger word replaces a weaker one.
+    pub(super) fn tell(&self, word: Word) {
+        self.said.set(self.said.get().max(Some(word)));
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// What was said since the last call; `waker` is woken by the next word.
+    pub(super) fn hear(&self, waker: &Waker) -> Option<Word> {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+        self.said.take()
+    }
+
+    /// Pends until this connection is told to abort.
+    pub(super) async fn aborted(&self) {
+        poll_fn(|cx| match self.hear(cx.waker()) {
+            Some(Word::Abort) => Poll::Ready(()),
+            Some(Word::Finish) | None => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.enter(Phase::Closed, self.since.get());
+    }
+}
+
+// === serving ===
+
+/// Serves one connection to its end.
+pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream: TcpStream) {
+    let io = TokioIo::new(ClientIo::new(stream, connection.clone()));
+    let service = {
+        let (worker, connection) = (worker.clone(), connection.clone());
+        hyper::service::service_fn(move |request| http::answer(worker.clone(), connection.clone(), request))
+    };
+    let mut serving = worker.http1.serve_connection(io, service);
+    let result = poll_fn(|cx| {
+        // What has come already is read before a word to finish is heard: it is answered still.
+        if let Poll::Ready(result) = Pin::new(&mut serving).poll(cx) {
+            return Poll::Ready(result.map(|()| Ended::Closed));
+        }
+        match connection.hear(cx.waker()) {
+            Some(Word::Abort) => Poll::Ready(Ok(Ended::Aborted)),
+            Some(Word::Finish) => {
+                Pin::new(&mut serving).graceful_shutdown();
+                Pin::new(&mut serving).poll(cx).map_ok(|()| Ended::Closed)
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    let parts = serving.into_parts();
+    let mut io = parts.io.into_inner();
+    let tunnel = connection.tunnel.take();
+    match (result, tunnel) {
+        (Ok(Ended::Aborted), _) => {}
+        (Ok(Ended::Closed), Some(tunnel)) => tunnel.run(&connection, io, parts.read_buf).await,
+        (Ok(Ended::Closed), None) => linger(&connection, &mut io).await,
+        (Err(error), _) => {
+            if error.is_parse() {
+                http::unreadable(&worker, &connection);
+            }
+            linger(&connection, &mut io).await;
+        }
+    }
+}
+
+/// Closes so that the client gets all of the answer: closing while it still sends would make the kernel throw away
+/// what it has not read yet.
+async fn linger(connection: &Connection, io: &mut ClientIo) {
+    const TIME: Duration = Duration::from_secs(2);
+    const BYTES: usize = 1 << 20;
+    if io.is_between_requests() {
+        return;
+    }
+    io.ignore_framing();
+    let discard = async {
+        if io.shutdown().await.is_err() {
+            return;
+        }
+        let mut buffer = [0; 4096];
+        let mut left = BYTES;
+        while let Ok(read @ 1..) = io.read(&mut buffer).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whichever ends first drops the others: nothing of the connection is needed any more.
+    tokio::select! {
+        () = discard => {}
+        () = connection.aborted() => {}
+        () = tokio::time::sleep(TIME) => {}
+    }
+}

@@ -1,0 +1,307 @@
+//! A request, from its head to its answer: check → find route → request filters → pick endpoint → forward (retry) →
+//! response filters → record.
+
+mod body;
+mod check;
+mod fields;
+mod filters;
+mod forward;
+mod record;
+mod refusal;
+
+use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{
+    connection::Connection,
+    worker::{Choice, Routed, Unrouted, Worker},
+};
+use crate::route;
+use body::Upload;
+pub(super) use body::{Body, RequestBody};
+use check::{Scope, Target};
+use fields::{Client, Peer, RequestId};
+pub(super) use filters::prefix;
+use forward::Tries;
+use record::Record;
+use refusal::{Media, Refusal};
+
+/// A request that was checked, as it is kept until there is an answer: a failed try may need it again.
+struct Asked<'a> {
+    head: &'a Parts,
+    target: Target,
+    client: &'a Client,
+    /// Absent where there is no body.
+    upload: Option<Rc<Upload>>,
+    wants: Wants,
+    /// The same for all tries, so that they go to the same choice.
+    random: u64,
+}
+
+/// What a client wants its connection to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Http,
+    WebSocket,
+}
+
+/// What is sent before anything is known of the backend's response.
+enum Answer {
+    /// By Portolan itself.
+    Own(StatusCode, HeaderMap),
+    Response(Response<Incoming>, Box<super::upstream::Exchange>, Option<tokio::time::Instant>),
+    /// The backend has switched to WebSocket.
+    Switch(HeaderMap),
+}
+
+/// Answers a request. Never fails: what goes wrong is an answer too.
+pub(super) async fn answer(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut record = Record::begin(worker.clone(), connection.clone(), &request);
+    let (head, incoming) = request.into_parts();
+    let client = client(&worker, &connection, &head.headers);
+    record.identified(&client);
+    let answer = match check(&connection, &head, incoming) {
+        Ok((target, upload, wants)) => {
+            if let Some(upload) = &upload {
+                record.uploading(upload);
+            }
+            let random = worker.random();
+            let asked = Asked { head: &head, target, client: &client, upload, wants, random };
+            exchange(&worker, &connection, &mut record, &asked).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match answer {
+        Ok(answer) => respond(answer, record),
+        Err(refusal) => refuse(&refusal, &head.headers, &client.request_id.value(), record),
+    };
+    if connection.opaque.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What follows was not checked: it must not be read as a request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+type Checked = (Target, Option<Rc<Upload>>, Wants);
+
+fn check(connection: &Connection, head: &Parts, incoming: Incoming) -> Result<Checked, Refusal> {
+    let target = Target::of(head)?;
+    let wants = if check::asks_for_websocket(head) { Wants::WebSocket } else { Wants::Http };
+    if wants == Wants::WebSocket && (!connection.opaque.get() || !incoming.is_end_stream()) {
+        return Err(Refusal::Upgrade);
+    }
+    let upload = (!incoming.is_end_stream()).then(|| Upload::new(incoming));
+    Ok((target, upload, wants))
+}
+
+fn client(worker: &Worker, connection: &Connection, headers: &HeaderMap) -> Client {
+    let no_port = HeaderValue::from_static("");
+    let peer = peer(worker, connection, &no_port);
+    let given = fields::trusted_request_id(headers, connection.trust).cloned();
+    Client {
+        address: fields::client_address(headers, &peer),
+        request_id: given.map_or_else(
+            || RequestId::Made(u128::from(worker.random()) << 64 | u128::from(worker.random())),
+            RequestId::Given,
+        ),
+    }
+}
+
+fn peer<'a>(worker: &'a Worker, connection: &'a Connection, port: &'a HeaderValue) -> Peer<'a> {
+    Peer {
+        address: connection.peer,
+        text: &connection.peer_text,
+        trust: connection.trust,
+        trusted: &worker.config.trusted_proxies,
+        scheme: connection.scheme,
+        port,
+        server: worker.config.server_name.as_ref(),
+    }
+}
+
+/// The request path, on one screen. Each turn of the loop is a try, with the table of that moment.
+async fn exchange(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    record: &mut Record,
+    asked: &Asked<'_>,
+) -> Result<Answer, Refusal> {
+    if asked.target.scope == Scope::Server {
+        return Ok(Answer::Own(StatusCode::NO_CONTENT, HeaderMap::new()));
+    }
+    let mut tries = Tries::new(record.started);
+    loop {
+        let Routed { rule, prefix } = find(worker, connection, record, asked)?;
+        record.routed(&rule.series, Some(&rule.spec.rule));
+        if let Some(reason) = &rule.spec.invalid {
+            return Err(Refusal::InvalidRule(reason.clone()));
+        }
+        let facts = filters::Facts {
+            scheme: connection.scheme,
+            host: asked.target.host(),
+            port: rule.port,
+            path: asked.target.path(),
+            query: asked.head.uri.query(),
+            prefix: prefix.as_deref(),
+        };
+        if let Some(redirect) = filters::redirect(&rule.spec.filters, &facts) {
+            return redirect.map(|(redirect, location)| redirected(redirect.status, location));
+        }
+        let choice = rule.pick(asked.random).ok_or(Refusal::NoBackend)?;
+        record.routed(&choice.series, Some(&rule.spec.rule));
+        if let Some(redirect) = filters::redirect(rule.choice_filters(choice), &facts) {
+            return redirect.map(|(redirect, location)| redirected(redirect.status, location));
+        }
+        let Choice { target, .. } = choice;
+        let backend = target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
+        let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
+        tries.limit(&rule.spec.timeouts);
+        let Some(slot) = tries.next(backend) else {
+            tries.wait(worker, backend).await?;
+            continue;
+        };
+        record.trying(&slot.name);
+        let outgoing = forward::Outgoing {
+            rewritten,
+            edit: &|headers: &mut HeaderMap| {
+                fields::strip_request(headers);
+                fields::forward(headers, &peer(worker, connection, &rule.port_text), asked.client);
+                filters::request_headers(rule.filters(choice), headers);
+            },
+        };
+        match forward::attempt(worker, &mut tries, slot, asked, outgoing).await {
+            Ok((mut response, exchange)) => {
+                record.responded(tries.response_after());
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    return switch(connection, asked.wants, response, exchange);
+                }
+                fields::strip_response(response.headers_mut());
+                filters::response_headers(rule.filters(choice), response.headers_mut());
+                return Ok(Answer::Response(response, exchange, tries.deadline()));
+            }
+            Err(failed) => tries.failed(worker, backend, slot, failed)?,
+        }
+    }
+}
+
+fn find(
+    worker: &Worker,
+    connection: &Connection,
+    record: &mut Record,
+    asked: &Asked<'_>,
+) -> Result<Routed, Refusal> {
+    let request = route::Request {
+        host: asked.target.host(),
+        path: asked.target.path(),
+        query: asked.head.uri.query(),
+        method: &asked.head.method,
+        headers: &asked.head.headers,
+    };
+    worker.route(&connection.socket, &request).map_err(|unrouted| {
+        let (series, refusal) = match unrouted {
+            Unrouted::NoListener(series) => (series, Refusal::NoListener),
+            Unrouted::NoRoute(series) => (series, Refusal::NoRoute),
+        };
+        record.routed(&series, None);
+        refusal
+    })
+}
+
+fn redirected(status: StatusCode, location: HeaderValue) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::LOCATION, location);
+    Answer::Own(status, headers)
+}
+
+/// The backend agreed to switch: the connection becomes a tunnel once this answer is sent.
+fn switch(
+    connection: &Connection,
+    wants: Wants,
+    response: Response<Incoming>,
+    exchange: Box<super::upstream::Exchange>,
+) -> Result<Answer, Refusal> {
+    let is_websocket = response
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let stream = if wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
+    let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
+    *connection.tunnel.borrow_mut() = Some(super::upgrade::Tunnel::new(stream, early));
+    let mut headers = response.into_parts().0.headers;
+    fields::strip_response(&mut headers);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    Ok(Answer::Switch(headers))
+}
+
+fn respond(answer: Answer, mut record: Record) -> Response<Body> {
+    let own = |status: StatusCode, headers: HeaderMap, mut record: Record| {
+        record.answered(status);
+        let mut response = Response::new(Body::empty(record));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    };
+    match answer {
+        Answer::Own(status, headers) => own(status, headers, record),
+        Answer::Switch(headers) => own(StatusCode::SWITCHING_PROTOCOLS, headers, record),
+        Answer::Response(response, exchange, deadline) => {
+            record.answered(response.status());
+            let (mut head, incoming) = response.into_parts();
+            head.version = http::Version::HTTP_11;
+            head.extensions.clear();
+            Response::from_parts(head, Body::download(incoming, exchange, deadline, record))
+        }
+    }
+}
+
+fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Response<Body> {
+    record.answered(refusal.status());
+    record.fail(format_args!("{}: {refusal}", refusal.side()));
+    refusal.response(Media::accepted(asked), Some(id)).map(|page| Body::page(page, record))
+}
+
+/// Takes note of a request that could not even be read; hyper has answered it with 400, 414 or 431.
+pub(super) fn unreadable(worker: &Worker, connection: &Connection) {
+    worker.no_series().requests(&worker.metrics, StatusCode::BAD_REQUEST.as_u16(), "OTHER").add(1);
+    worker.log_unreadable(connection.peer);
+}
+
+impl Worker {
+    fn log_unreadable(&self, client: IpAddr) {
+        if !self.is_logging() {
+            return;
+        }
+        let none: Arc<str> = "".into();
+        self.log(&crate::telemetry::access::Record {
+            time: std::time::SystemTime::now(),
+            request_id: b"",
+            client,
+            method: "-",
+            host: b"",
+            path: b"-",
+            protocol: "-",
+            status: StatusCode::BAD_REQUEST.as_u16(),
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: std::time::Duration::ZERO,
+            upstream_duration: None,
+            listener: &none,
+            route: &none,
+            rule: &none,
+            backend: &none,
+            endpoint: &none,
+            reason: "client: the request is not valid HTTP",
+            user_agent: b"",
+            referer: b"",
+        });
+    }
+}

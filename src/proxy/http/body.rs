@@ -1,0 +1,286 @@
+//! Bodies: they stream, in both directions, and are never kept.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::record::Record;
+use crate::proxy::upstream::Exchange;
+
+/// The body of a request on its way to an endpoint.
+pub(in crate::proxy) enum RequestBody {
+    Empty,
+    Upload(Rc<Upload>),
+}
+
+/// What a client sends. It outlives a try that did not ask for it.
+pub(in crate::proxy) struct Upload {
+    incoming: RefCell<Incoming>,
+    /// Whether some of it was asked for: then it cannot be sent again.
+    started: Cell<bool>,
+    /// Whether the client broke it off, or sent what is not HTTP.
+    failed: Cell<bool>,
+    bytes: Cell<u64>,
+    wait: RefCell<Option<Wait>>,
+}
+
+/// A client that expects `100 Continue` sends nothing before the endpoint has asked for it.
+struct Wait {
+    asked: Arc<Asked>,
+    /// An endpoint that knows nothing of `100 Continue` would wait for ever too.
+    patience: Pin<Box<Sleep>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    is_asked: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// The body of an answer.
+pub(in crate::proxy) struct Body {
+    kind: Kind,
+    /// Told when the body is dropped, which is when its last byte was handed over.
+    record: Record,
+}
+
+enum Kind {
+    Empty,
+    Page(Bytes),
+    Download { incoming: Incoming, exchange: Option<Box<Exchange>>, deadline: Option<Pin<Box<Sleep>>> },
+    Failed(io::Error),
+}
+
+// === impl RequestBody ===
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "Empty",
+            Self::Upload(_) => "Upload",
+        })
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Upload(upload) => upload.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Upload(upload) => upload.incoming.borrow().is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Upload(upload) => upload.incoming.borrow().size_hint(),
+        }
+    }
+}
+
+// === impl Upload ===
+
+impl Upload {
+    /// How long an endpoint may take to ask for a body whose client waits.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    pub(super) fn new(incoming: Incoming) -> Rc<Self> {
+        Rc::new(Self {
+            incoming: RefCell::new(incoming),
+            started: Cell::new(false),
+            failed: Cell::new(false),
+            bytes: Cell::new(0),
+            wait: RefCell::new(None),
+        })
+    }
+
+    pub(super) fn wait_until(&self, asked: Arc<Asked>) {
+        let patience = Box::pin(tokio::time::sleep(Self::PATIENCE));
+        *self.wait.borrow_mut() = Some(Wait { asked, patience });
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.started.get()
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        ready!(self.poll_wait(cx));
+        self.started.set(true);
+        let frame = ready!(Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.bytes.set(self.bytes.get() + length as u64);
+            }
+            Some(Err(_)) => self.failed.set(true),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut wait = self.wait.borrow_mut();
+        if let Some(Wait { asked, patience }) = &mut *wait {
+            asked.waker.register(cx.waker());
+            if !asked.is_asked.load(Ordering::Acquire) {
+                ready!(patience.as_mut().poll(cx));
+            }
+            *wait = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Asked {
+    pub(super) fn set(&self) {
+        self.is_asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    pub(super) fn empty(record: Record) -> Self {
+        Self { kind: Kind::Empty, record }
+    }
+
+    pub(super) fn page(page: Bytes, record: Record) -> Self {
+        Self { kind: Kind::Page(page), record }
+    }
+
+    pub(super) fn download(
+        incoming: Incoming,
+        exchange: Box<Exchange>,
+        deadline: Option<Instant>,
+        record: Record,
+    ) -> Self {
+        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        Self { kind: Kind::Download { incoming, exchange: Some(exchange), deadline }, record }
+    }
+}
+
+impl Body {
+    /// Ends this body with an error, but not before what was read of it is sent.
+    fn fail(
+        &mut self,
+        reason: &'static str,
+        error: io::Error,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.record.fail(reason);
+        self.kind = Kind::Failed(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.kind {
+            Kind::Empty => None,
+            Kind::Failed(error) => {
+                let error = std::mem::replace(error, io::ErrorKind::BrokenPipe.into());
+                return Poll::Ready(Some(Err(error)));
+            }
+            Kind::Page(page) => {
+                let page = std::mem::take(page);
+                this.kind = Kind::Empty;
+                Some(Frame::data(page))
+            }
+            Kind::Download { incoming, exchange, deadline } => {
+                if let Some(deadline) = deadline
+                    && deadline.as_mut().poll(cx).is_ready()
+                {
+                    return this.fail("the request took too long", io::ErrorKind::TimedOut.into(), cx);
+                }
+                if let Some(exchange) = exchange {
+                    exchange.poll(cx);
+                }
+                // Only the connection could wake it, and it was polled just now.
+                let unwoken = &mut Context::from_waker(Waker::noop());
+                match ready!(Pin::new(incoming).poll_frame(unwoken)).transpose() {
+                    Ok(frame) => frame,
+                    Err(error) => {
+                        let error = io::Error::other(error);
+                        return this.fail("the backend broke off its response", error, cx);
+                    }
+                }
+            }
+        };
+        if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+            this.record.sent(data.len());
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Page(_) | Kind::Failed(_) => false,
+            Kind::Download { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Page(page) => SizeHint::with_exact(page.len() as u64),
+            Kind::Download { incoming, .. } => incoming.size_hint(),
+            Kind::Failed(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Kind::Download { exchange, .. } = &mut self.kind
+            && let Some(exchange) = exchange.take()
+        {
+            exchange.finish(self.record.coarse_now());
+        }
+    }
+}

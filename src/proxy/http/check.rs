@@ -1,0 +1,170 @@
+//! Is this head a request that can be served, and what does it ask for? Pure.
+//!
+//! Framing was checked before, byte by byte ([`crate::proxy::framing`]); here is what the parsed head can show.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+
+use super::refusal::Refusal;
+use crate::route::path;
+
+/// A head that passed. It borrows nothing from the head, which is edited on its way to the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    host: HostText,
+    path: PathText,
+    pub(super) scope: Scope,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Resource,
+    /// `OPTIONS *`: the server itself.
+    Server,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HostText {
+    /// The first bytes of the field as it came.
+    Field {
+        value: HeaderValue,
+        length: usize,
+    },
+    Lower(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PathText {
+    Canonical(Uri),
+    Changed(String),
+}
+
+/// Host and port of an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Authority<'a> {
+    /// Without the trailing dot.
+    host: &'a str,
+    port: Option<u16>,
+}
+
+// === impl Target ===
+
+impl Target {
+    pub(super) fn of(head: &Parts) -> Result<Self, Refusal> {
+        match head.method {
+            // A tunnel to anywhere, and a mirror of cookies: neither is a reverse proxy's to give.
+            Method::CONNECT | Method::TRACE => return Err(Refusal::Method),
+            _ => {}
+        }
+        let host = host(head)?;
+        let raw = head.uri.path();
+        let (path, scope) = match (raw, &head.method) {
+            ("*", &Method::OPTIONS) => (PathText::Changed("/".to_owned()), Scope::Server),
+            _ => match path::canonical(raw).map_err(Refusal::Path)? {
+                Cow::Borrowed(_) => (PathText::Canonical(head.uri.clone()), Scope::Resource),
+                Cow::Owned(path) => (PathText::Changed(path), Scope::Resource),
+            },
+        };
+        Ok(Self { host, path, scope })
+    }
+
+    /// Lower case, without port and trailing dot.
+    pub(super) fn host(&self) -> &str {
+        match &self.host {
+            // It was found to be ASCII.
+            HostText::Field { value, length } => {
+                std::str::from_utf8(&value.as_bytes()[..*length]).unwrap_or_default()
+            }
+            HostText::Lower(host) => host,
+        }
+    }
+
+    /// In canonical form.
+    pub(super) fn path(&self) -> &str {
+        match &self.path {
+            PathText::Canonical(uri) => uri.path(),
+            PathText::Changed(path) => path,
+        }
+    }
+
+    /// Whether the client wrote the path in its canonical form.
+    pub(super) fn is_path_unchanged(&self) -> bool {
+        matches!(self.path, PathText::Canonical(_))
+    }
+}
+
+fn host(head: &Parts) -> Result<HostText, Refusal> {
+    let mut fields = head.headers.get_all(header::HOST).iter();
+    let field = match (fields.next(), fields.next()) {
+        (Some(field), None) => Some(field),
+        (None, _) if head.version == Version::HTTP_10 => None,
+        (None, _) => return Err(Refusal::Host("there is no Host")),
+        (Some(_), Some(_)) => return Err(Refusal::Host("there is more than one Host")),
+    };
+    let named = field.map(|field| parse(field.as_bytes())).transpose()?;
+    let asked = head.uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    if let (Some(named), Some(asked)) = (named, asked) {
+        let default = if head.uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let same_port = named.port.unwrap_or(default) == asked.port.unwrap_or(default);
+        if !named.host.eq_ignore_ascii_case(asked.host) || !same_port {
+            return Err(Refusal::Host("Host differs from the target's authority"));
+        }
+    }
+    let is_lower = |host: &str| !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    match (field, named.or(asked)) {
+        (Some(field), Some(authority)) if is_lower(authority.host) => {
+            Ok(HostText::Field { value: field.clone(), length: authority.host.len() })
+        }
+        (_, Some(authority)) => Ok(HostText::Lower(authority.host.to_ascii_lowercase())),
+        (_, None) => Ok(HostText::Lower(String::new())),
+    }
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`; nothing else, and no user in front.
+fn parse(text: &[u8]) -> Result<Authority<'_>, Refusal> {
+    const INVALID: Refusal = Refusal::Host("Host is not a valid name");
+    let text = std::str::from_utf8(text).map_err(|_| INVALID)?;
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            address.parse::<std::net::Ipv6Addr>().map_err(|_| INVALID)?;
+            (&text[..address.len() + 2], port)
+        }
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        // `host:` means the default port (RFC 3986 section 3.2.3).
+        Some("") => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().map_err(|_| INVALID)?)
+        }
+        None if port.is_empty() => None,
+        Some(_) | None => return Err(INVALID),
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_valid = host.starts_with('[')
+        || (name.len() <= 253
+            && name.split('.').all(|label| {
+                !label.is_empty()
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            }));
+    if !is_valid {
+        return Err(INVALID);
+    }
+    Ok(Authority { host: name, port })
+}
+
+/// The protocol that a client asks to switch to, if it is one that is let through.
+pub(super) fn asks_for_websocket(head: &Parts) -> bool {
+    head.version == Version::HTTP_11
+        && head.method == Method::GET
+        && head
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+        && super::fields::connection_names(&head.headers, b"upgrade")
+}

@@ -1,0 +1,306 @@
+//! Which header fields go on: those of one hop stay here, those that tell of the client are ours to write. Pure.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
+
+use crate::model::Cidr;
+use crate::proxy::connection::Trust;
+
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) static X_FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
+pub(super) static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// Who sent a request, and by which name it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    pub(super) request_id: RequestId,
+}
+
+/// The name of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RequestId {
+    /// By a trusted proxy.
+    Given(HeaderValue),
+    /// By us. Becomes text when it is asked for: most requests need it once.
+    Made(u128),
+}
+
+/// What a connection knows of the client at its other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer<'a> {
+    pub(super) address: IpAddr,
+    pub(super) text: &'a HeaderValue,
+    pub(super) trust: Trust,
+    /// Networks whose word is believed.
+    pub(super) trusted: &'a [Cidr],
+    pub(super) scheme: &'static str,
+    /// The listener's port.
+    pub(super) port: &'a HeaderValue,
+    pub(super) server: Option<&'a HeaderValue>,
+}
+
+// === impl RequestId ===
+
+impl RequestId {
+    pub(super) fn value(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        match self {
+            Self::Given(value) => value.clone(),
+            Self::Made(bits) => {
+                let mut text = [0; 32];
+                for (digit, byte) in text.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+                    digit[0] = DIGITS[usize::from(byte >> 4)];
+                    digit[1] = DIGITS[usize::from(byte & 15)];
+                }
+                HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+            }
+        }
+    }
+}
+
+// === one hop ===
+
+/// Removes what is between the client and us.
+pub(super) fn strip_request(headers: &mut HeaderMap) {
+    let wants_trailers = headers.contains_key(header::TE) && te_trailers(headers);
+    if headers.contains_key(header::CONNECTION) {
+        strip_connection(headers);
+    }
+    let mut other = false;
+    for name in headers.keys() {
+        other |= is_dropped(name);
+    }
+    if other {
+        let dropped: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name)).cloned().collect();
+        for name in dropped {
+            headers.remove(name);
+        }
+    }
+    if wants_trailers {
+        headers.insert(header::TE, TRAILERS.clone());
+    }
+}
+
+/// Removes what is between the backend and us.
+pub(super) fn strip_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        strip_connection(headers);
+    }
+    headers.remove(&KEEP_ALIVE);
+    headers.remove(&PROXY_CONNECTION);
+    headers.remove(header::UPGRADE);
+    // The length is told by how the body came; of two lengths, or two ways to tell it, none goes on.
+    if headers.remove(header::TRANSFER_ENCODING).is_some()
+        || headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+    {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+}
+
+/// Whether `Connection` names the option `name` (lower case).
+pub(super) fn connection_names(headers: &HeaderMap, name: &[u8]) -> bool {
+    options(headers).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let values = headers.get_all(header::CONNECTION).into_iter();
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn te_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).into_iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+fn strip_connection(headers: &mut HeaderMap) {
+    let is_usual = |option: &[u8]| {
+        option.eq_ignore_ascii_case(b"keep-alive")
+            || option.eq_ignore_ascii_case(b"close")
+            || option.eq_ignore_ascii_case(b"upgrade")
+    };
+    let named: Vec<HeaderName> = options(headers)
+        .filter(|option| !is_usual(option))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .filter(|name| !is_protected(name))
+        .collect();
+    headers.remove(header::CONNECTION);
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// What a client cannot take away by naming it in `Connection`.
+fn is_protected(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::HOST
+            | header::AUTHORIZATION
+            | header::COOKIE
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::TRANSFER_ENCODING
+            | header::TRAILER
+            | header::SET_COOKIE
+            | header::CACHE_CONTROL
+    ) || *name == X_REQUEST_ID
+        || tells_of_client(name.as_str())
+}
+
+/// What never goes on.
+fn is_dropped(name: &HeaderName) -> bool {
+    match name.as_str() {
+        "te"
+        | "upgrade"
+        | "keep-alive"
+        | "proxy"
+        | "proxy-connection"
+        | "proxy-authorization"
+        | "proxy-authenticate"
+        | "http2-settings" => true,
+        text => text.bytes().any(|byte| byte == b'_') && is_alias(text),
+    }
+}
+
+/// Whether a backend that takes `_` for `-`, as CGI does, would read this as a field that it believes.
+fn is_alias(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    tells_of_client(&name)
+        || matches!(
+            &*name,
+            "x-request-id"
+                | "host"
+                | "authorization"
+                | "cookie"
+                | "content-length"
+                | "content-type"
+                | "proxy"
+                | "transfer-encoding"
+        )
+}
+
+// === the client ===
+
+/// Whether a field tells where a request came from.
+fn tells_of_client(name: &str) -> bool {
+    name.starts_with("x-forwarded-")
+        || matches!(name, "forwarded" | "x-forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
+}
+
+/// Writes who the client is. What it said itself is dropped, unless it is a proxy that is trusted.
+pub(super) fn forward(headers: &mut HeaderMap, peer: &Peer<'_>, client: &Client) {
+    let host = headers.get(header::HOST).cloned();
+    headers.reserve(8);
+    match peer.trust {
+        Trust::Untrusted => {
+            let claims = headers.keys().any(|name| tells_of_client(name.as_str()));
+            if claims {
+                let claimed: Vec<HeaderName> =
+                    headers.keys().filter(|name| tells_of_client(name.as_str())).cloned().collect();
+                for name in claimed {
+                    headers.remove(name);
+                }
+            }
+            headers.insert(X_FORWARDED_FOR.clone(), peer.text.clone());
+            headers.insert(X_REAL_IP.clone(), peer.text.clone());
+            headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(peer.scheme));
+            headers.insert(X_FORWARDED_PORT.clone(), peer.port.clone());
+            if let Some(host) = host {
+                headers.insert(X_FORWARDED_HOST.clone(), host);
+            }
+        }
+        Trust::Trusted => {
+            let chain = chain(headers, peer);
+            headers.insert(X_FORWARDED_FOR.clone(), chain);
+            if let Ok(address) = HeaderValue::try_from(client.address.to_string()) {
+                headers.insert(X_REAL_IP.clone(), address);
+            }
+            or_insert(headers, &X_FORWARDED_PROTO, || Some(HeaderValue::from_static(peer.scheme)));
+            or_insert(headers, &X_FORWARDED_PORT, || Some(peer.port.clone()));
+            or_insert(headers, &X_FORWARDED_HOST, || host);
+        }
+    }
+    if let Some(server) = peer.server {
+        headers.insert(X_FORWARDED_SERVER.clone(), server.clone());
+    }
+    headers.insert(X_REQUEST_ID.clone(), client.request_id.value());
+}
+
+fn or_insert(headers: &mut HeaderMap, name: &HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
+    if let Entry::Vacant(entry) = headers.entry(name.clone())
+        && let Some(value) = value()
+    {
+        entry.insert(value);
+    }
+}
+
+/// The addresses that a trusted proxy has named, and its own.
+fn chain(headers: &HeaderMap, peer: &Peer<'_>) -> HeaderValue {
+    let mut chain = Vec::new();
+    for value in headers.get_all(&X_FORWARDED_FOR) {
+        chain.extend_from_slice(value.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(peer.text.as_bytes());
+    HeaderValue::from_bytes(&chain).unwrap_or_else(|_| peer.text.clone())
+}
+
+/// The last address that no trusted proxy vouches for being a trusted proxy.
+pub(super) fn client_address(headers: &HeaderMap, peer: &Peer<'_>) -> IpAddr {
+    if peer.trust == Trust::Untrusted {
+        return peer.address;
+    }
+    let mut address = peer.address;
+    let values: Vec<&HeaderValue> = headers.get_all(&X_FORWARDED_FOR).into_iter().collect();
+    for entry in values.iter().rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(next) = parse_address(entry) else { break };
+        address = next;
+        if !peer.trusted.iter().any(|network| network.contains(address)) {
+            break;
+        }
+    }
+    address
+}
+
+/// An address, perhaps with a port, as proxies write it.
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let address = text
+        .parse()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+/// The id that a trusted proxy gave to this request.
+pub(super) fn trusted_request_id(headers: &HeaderMap, trust: Trust) -> Option<&HeaderValue> {
+    let is_sane = |value: &&HeaderValue| {
+        (1..=128).contains(&value.len())
+            && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=+/@".contains(byte))
+    };
+    match trust {
+        Trust::Trusted => headers.get(&X_REQUEST_ID).filter(is_sane),
+        Trust::Untrusted => None,
+    }
+}

@@ -1,0 +1,206 @@
+//! What goes on and what does not.
+
+use super::*;
+
+fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
+    }
+    headers
+}
+
+/// `name: value` of every field, sorted.
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines
+}
+
+fn stripped(fields: &[(&str, &str)]) -> Vec<String> {
+    let mut headers = map(fields);
+    strip_request(&mut headers);
+    lines(&headers)
+}
+
+/// What a backend sees of a request from `peer`, where 10.0.0.0/8 is trusted.
+fn forwarded(peer: &str, fields: &[(&str, &str)]) -> Vec<String> {
+    let trusted: Vec<Cidr> = vec!["10.0.0.0/8".parse().unwrap()];
+    let address: IpAddr = peer.parse().unwrap();
+    let text = HeaderValue::try_from(peer).unwrap();
+    let trust = if trusted.iter().any(|network| network.contains(address)) {
+        Trust::Trusted
+    } else {
+        Trust::Untrusted
+    };
+    let port = HeaderValue::from_static("80");
+    let peer =
+        Peer { address, text: &text, trust, trusted: &trusted, scheme: "http", port: &port, server: None };
+    let mut headers = map(fields);
+    let id = trusted_request_id(&headers, trust).cloned().unwrap_or(HeaderValue::from_static("new"));
+    let client = Client { address: client_address(&headers, &peer), request_id: RequestId::Given(id) };
+    strip_request(&mut headers);
+    forward(&mut headers, &peer, &client);
+    lines(&headers)
+}
+
+#[test]
+fn fields_of_one_hop_stay_here() {
+    assert_eq!(
+        stripped(&[
+            ("connection", "keep-alive, X-Mine, close"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "x"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("proxy", "http://evil"),
+            ("te", "gzip, Trailers;q=1"),
+            ("accept", "*/*"),
+        ]),
+        ["accept: */*"]
+    );
+    assert_eq!(stripped(&[("te", "deflate, trailers"), ("connection", "te")]), ["te: trailers"]);
+}
+
+#[test]
+fn naming_a_field_in_connection_does_not_take_away_what_matters() {
+    let kept = [
+        ("authorization", "a"),
+        ("cookie", "b"),
+        ("host", "c"),
+        ("forwarded", "for=1.2.3.4"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-real-ip", "1.2.3.4"),
+        ("x-request-id", "d"),
+    ];
+    let names = kept.map(|(name, _)| name).join(", ");
+    let mut fields = kept.to_vec();
+    fields.push(("connection", &names));
+    assert_eq!(stripped(&fields).len(), kept.len());
+}
+
+#[test]
+fn an_underscore_does_not_make_another_field() {
+    assert_eq!(
+        stripped(&[
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_proto", "https"),
+            ("x_real_ip", "1.2.3.4"),
+            ("content_length", "5"),
+            ("my_field", "kept"),
+        ]),
+        ["my_field: kept"]
+    );
+}
+
+#[test]
+fn an_untrusted_client_says_nothing_of_itself() {
+    assert_eq!(
+        forwarded(
+            "192.0.2.7",
+            &[
+                ("host", "a.test:8080"),
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-prefix", "/admin"),
+                ("x-real-ip", "1.1.1.1"),
+                ("forwarded", "for=1.1.1.1"),
+                ("true-client-ip", "1.1.1.1"),
+                ("x-request-id", "mine"),
+                ("connection", "x-forwarded-for, x-real-ip"),
+            ]
+        ),
+        [
+            "host: a.test:8080",
+            "x-forwarded-for: 192.0.2.7",
+            "x-forwarded-host: a.test:8080",
+            "x-forwarded-port: 80",
+            "x-forwarded-proto: http",
+            "x-real-ip: 192.0.2.7",
+            "x-request-id: new",
+        ]
+    );
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_and_added() {
+    assert_eq!(
+        forwarded(
+            "10.0.0.2",
+            &[
+                ("host", "a.test"),
+                ("x-forwarded-for", "1.1.1.1, 192.0.2.7"),
+                ("x-forwarded-for", "10.9.9.9"),
+                ("x-forwarded-proto", "https"),
+                ("x-request-id", "given-1"),
+            ]
+        ),
+        [
+            "host: a.test",
+            "x-forwarded-for: 1.1.1.1, 192.0.2.7, 10.9.9.9, 10.0.0.2",
+            "x-forwarded-host: a.test",
+            "x-forwarded-port: 80",
+            "x-forwarded-proto: https",
+            "x-real-ip: 192.0.2.7",
+            "x-request-id: given-1",
+        ]
+    );
+}
+
+#[test]
+fn the_client_is_the_last_address_that_is_not_trusted() {
+    for (chain, client) in [
+        ("", "10.0.0.2"),
+        ("1.1.1.1", "1.1.1.1"),
+        ("1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        ("1.1.1.1, 10.1.1.1", "1.1.1.1"),
+        ("10.1.1.1", "10.1.1.1"),
+        ("evil, 10.1.1.1", "10.1.1.1"),
+        ("2.2.2.2:1234", "2.2.2.2"),
+        ("[2001:db8::1]:1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+    ] {
+        let fields = forwarded("10.0.0.2", &[("host", "a"), ("x-forwarded-for", chain)]);
+        assert!(fields.contains(&format!("x-real-ip: {client}")), "{chain}: {fields:?}");
+    }
+}
+
+#[test]
+fn an_id_that_is_not_sane_is_replaced() {
+    for id in ["", "a b", "a\"b", "<x>", &"a".repeat(129)] {
+        let fields = forwarded("10.0.0.2", &[("host", "a"), ("x-request-id", id)]);
+        assert!(fields.contains(&"x-request-id: new".to_owned()), "{id}: {fields:?}");
+    }
+}
+
+#[test]
+fn an_id_of_ours_is_32_digits() {
+    assert_eq!(RequestId::Made(0xab).value(), format!("{:032x}", 0xab));
+}
+
+#[test]
+fn a_response_has_one_length_or_none() {
+    let strip = |fields: &[(&str, &str)]| {
+        let mut headers = map(fields);
+        strip_response(&mut headers);
+        lines(&headers)
+    };
+    assert_eq!(strip(&[("content-length", "5")]), ["content-length: 5"]);
+    assert!(strip(&[("content-length", "5"), ("transfer-encoding", "chunked")]).is_empty());
+    assert!(strip(&[("content-length", "5"), ("content-length", "5")]).is_empty());
+    assert!(strip(&[("content-length", "5, 5")]).is_empty());
+    assert_eq!(
+        strip(&[
+            ("connection", "close, x-a"),
+            ("x-a", "1"),
+            ("keep-alive", "1"),
+            ("upgrade", "h2"),
+            ("x-b", "2")
+        ]),
+        ["x-b: 2"]
+    );
+}

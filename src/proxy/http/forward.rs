@@ -1,0 +1,354 @@
+//! Tries: one request sent to one endpoint, and what follows when that fails.
+//!
+//! Nothing is sent twice that could be done twice: a request goes to another endpoint when none of it was sent, or when
+//! its method may be repeated and no body of it has been read.
+
+use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method, Request, Response, Version, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{
+    Asked, RequestBody, Wants,
+    body::Asked as AskedForBody,
+    filters::{self, Rewritten},
+    refusal::Refusal,
+};
+use crate::{
+    model::Timeouts,
+    proxy::{
+        upstream::{Backend, Endpoint, Exchange, Failure, Slot},
+        worker::Worker,
+    },
+};
+
+/// The tries of one request.
+pub(super) struct Tries {
+    started: Instant,
+    timeouts: Timeouts,
+    /// Endpoints that this pass has found to fail.
+    failed: Vec<Rc<Endpoint>>,
+    /// Why the last try failed, and when the first one did.
+    last: Option<(Refusal, Instant)>,
+    /// Tries after something was sent.
+    repeats: usize,
+    passes: u32,
+    try_started: Instant,
+    response_after: Duration,
+}
+
+/// How a request is changed on its way.
+pub(super) struct Outgoing<'a> {
+    pub(super) rewritten: Option<Rewritten>,
+    pub(super) edit: &'a dyn Fn(&mut HeaderMap),
+}
+
+/// A try that failed.
+pub(super) enum Failed {
+    /// It may be tried again; `sent` says whether the endpoint may have seen some of it.
+    Again { failure: Failure, sent: Sent },
+    /// It must not.
+    Final(Refusal),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Nothing,
+    Something,
+}
+
+// === impl Tries ===
+
+impl Tries {
+    /// Endpoints that one pass tries.
+    const ENDPOINTS: usize = 3;
+    /// Tries after the endpoint may have seen the request: it may be the request that breaks it.
+    const REPEATS: usize = 2;
+
+    pub(super) fn new(started: Instant) -> Self {
+        Self {
+            started,
+            timeouts: Timeouts::default(),
+            failed: Vec::new(),
+            last: None,
+            repeats: 0,
+            passes: 0,
+            try_started: started,
+            response_after: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn limit(&mut self, timeouts: &Timeouts) {
+        self.timeouts = *timeouts;
+    }
+
+    /// When the whole exchange must be over.
+    fn whole(&self) -> Option<Instant> {
+        self.timeouts.request.map(|time| self.started + time)
+    }
+
+    /// When this try must be over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let one = self.timeouts.backend_request.map(|time| self.try_started + time);
+        [self.whole(), one].into_iter().flatten().min()
+    }
+
+    pub(super) fn response_after(&self) -> Duration {
+        self.response_after
+    }
+
+    /// The endpoint to try, if one is left in this pass.
+    pub(super) fn next<'b>(&self, backend: &'b Backend) -> Option<&'b Slot> {
+        if self.failed.len() >= Self::ENDPOINTS { None } else { backend.pick(&self.failed) }
+    }
+
+    /// Waits for something that makes another pass worth it: a new table, or, if there are endpoints that could not be
+    /// reached, a moment.
+    pub(super) async fn wait(&mut self, worker: &Worker, backend: &Backend) -> Result<(), Refusal> {
+        // Made before anything is awaited: a table that comes in between is not missed.
+        let changed = worker.changed.notified();
+        if backend.len() == 0 {
+            return self.hold(worker, backend, changed).await;
+        }
+        let Some((refusal, since)) = self.last.take() else {
+            return Err(Refusal::NoEndpoint(backend.reason.clone()));
+        };
+        let now = Instant::now();
+        let until = since + worker.config.limits.unreachable_grace.min(worker.config.hold);
+        if now >= self.whole().map_or(until, |whole| whole.min(until)) {
+            return Err(refusal);
+        }
+        let pause = Duration::from_millis(5 << self.passes.min(4));
+        self.passes += 1;
+        self.failed.clear();
+        self.last = Some((refusal, since));
+        // A new table or the pause: both end in another pass.
+        let _ = tokio::time::timeout_at((now + pause).min(until), changed).await;
+        Ok(())
+    }
+
+    /// Waits for a new table, as long as a request may be held.
+    async fn hold(
+        &mut self,
+        worker: &Worker,
+        backend: &Backend,
+        changed: impl Future<Output = ()>,
+    ) -> Result<(), Refusal> {
+        let until = self.started + worker.config.hold;
+        if worker.config.hold.is_zero() || Instant::now() >= until {
+            return Err(Refusal::NoEndpoint(backend.reason.clone()));
+        }
+        let _held = worker.hold().ok_or(Refusal::Crowded)?;
+        let whole = self.whole().unwrap_or(until);
+        match tokio::time::timeout_at(until.min(whole), changed).await {
+            Ok(()) => {
+                self.failed.clear();
+                Ok(())
+            }
+            Err(_) if whole < until => Err(Refusal::Timeout),
+            Err(_) => Err(Refusal::NoEndpoint(backend.reason.clone())),
+        }
+    }
+
+    /// Takes note of a failed try. An error is the answer.
+    pub(super) fn failed(
+        &mut self,
+        worker: &Worker,
+        backend: &Backend,
+        slot: &Slot,
+        failed: Failed,
+    ) -> Result<(), Refusal> {
+        let (failure, sent) = match failed {
+            Failed::Again { failure, sent } => (failure, sent),
+            Failed::Final(refusal) => {
+                if let Some(kind) = kind(&refusal) {
+                    worker.metrics.upstream_errors(&backend.name, kind).add(1);
+                }
+                return Err(refusal);
+            }
+        };
+        let refusal = match sent {
+            Sent::Nothing => Refusal::Unreachable(failure),
+            Sent::Something => Refusal::Broken(failure),
+        };
+        if let Some(kind) = kind(&refusal) {
+            worker.metrics.upstream_errors(&backend.name, kind).add(1);
+        }
+        self.failed.push(slot.endpoint.clone());
+        if sent == Sent::Something {
+            self.repeats += 1;
+            // With nowhere else to go, the same endpoint again: it may have closed an old connection at that moment.
+            if self.failed.len() >= backend.len() {
+                self.failed.clear();
+            }
+            if self.repeats > Self::REPEATS {
+                return Err(refusal);
+            }
+        }
+        let since = self.last.take().map_or_else(Instant::now, |(_, since)| since);
+        self.last = Some((refusal, since));
+        worker.metrics.retries(&backend.name).add(1);
+        Ok(())
+    }
+}
+
+/// The kind of an error of a backend's, as the metrics name it.
+fn kind(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::Unreachable(Failure::ConnectTimeout) => Some("connect_timeout"),
+        Refusal::Unreachable(_) => Some("connect"),
+        Refusal::Broken(Failure::Invalid(_)) | Refusal::Switched => Some("invalid"),
+        Refusal::Broken(_) => Some("reset"),
+        Refusal::TryTimeout | Refusal::Timeout => Some("timeout"),
+        Refusal::Method
+        | Refusal::Host(_)
+        | Refusal::Path(_)
+        | Refusal::Upgrade
+        | Refusal::Upload
+        | Refusal::NoListener
+        | Refusal::NoRoute
+        | Refusal::InvalidRule(_)
+        | Refusal::InvalidBackend(_)
+        | Refusal::NoBackend
+        | Refusal::Rewritten
+        | Refusal::NoEndpoint(_)
+        | Refusal::Crowded => None,
+    }
+}
+
+// === one try ===
+
+/// Sends the request to one endpoint, over a connection that is open already if there is one.
+pub(super) async fn attempt(
+    worker: &Worker,
+    tries: &mut Tries,
+    slot: &Slot,
+    asked: &Asked<'_>,
+    outgoing: Outgoing<'_>,
+) -> Result<(Response<Incoming>, Box<Exchange>), Failed> {
+    tries.try_started = Instant::now();
+    let deadline = tries.deadline();
+    // Pinned here: a future of this size is not to be moved.
+    let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
+    let result = within(deadline, sending).await;
+    tries.response_after = tries.try_started.elapsed();
+    result.unwrap_or_else(|| {
+        let is_whole = tries.whole().is_some() && tries.whole() == deadline;
+        Err(Failed::Final(if is_whole { Refusal::Timeout } else { Refusal::TryTimeout }))
+    })
+}
+
+async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+async fn send(
+    worker: &Worker,
+    slot: &Slot,
+    asked: &Asked<'_>,
+    outgoing: Outgoing<'_>,
+) -> Result<(Response<Incoming>, Box<Exchange>), Failed> {
+    let connect = || Exchange::connect(&slot.endpoint, &worker.config.limits);
+    let unsent = |failure| Failed::Again { failure, sent: Sent::Nothing };
+    let mut exchange = match slot.endpoint.reuse() {
+        Some(exchange) => exchange,
+        None => connect().await.map_err(unsent)?,
+    };
+    let mut request = build(asked, outgoing, slot).map_err(Failed::Final)?;
+    loop {
+        let is_reused = exchange.is_reused;
+        match exchange.send(request).await {
+            Ok(response) => return Ok((response, exchange)),
+            // An old connection that was closed meanwhile: the next one, until a fresh one.
+            Err(Failure::NotSent(unsent_request)) if is_reused => {
+                request = *unsent_request;
+                exchange = match slot.endpoint.reuse() {
+                    Some(exchange) => exchange,
+                    None => connect().await.map_err(unsent)?,
+                };
+            }
+            Err(failure) => return Err(asked.judge(failure)),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// Whether a try that failed on an open connection may be made again.
+    fn judge(&self, failure: Failure) -> Failed {
+        if self.upload.as_ref().is_some_and(|upload| upload.has_failed()) {
+            return Failed::Final(Refusal::Upload);
+        }
+        let is_repeatable = matches!(
+            self.head.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        );
+        let has_body_left = self.upload.as_ref().is_none_or(|upload| !upload.has_started());
+        match failure {
+            Failure::NotSent(_) | Failure::Broken(_) if is_repeatable && has_body_left => {
+                Failed::Again { failure, sent: Sent::Something }
+            }
+            Failure::NotSent(_)
+            | Failure::Broken(_)
+            | Failure::Invalid(_)
+            | Failure::Connect(_)
+            | Failure::ConnectTimeout => Failed::Final(Refusal::Broken(failure)),
+        }
+    }
+}
+
+/// The request as the endpoint gets it.
+fn build(asked: &Asked<'_>, outgoing: Outgoing<'_>, slot: &Slot) -> Result<Request<RequestBody>, Refusal> {
+    let Outgoing { rewritten, edit } = outgoing;
+    let body = asked.upload.clone().map_or(RequestBody::Empty, RequestBody::Upload);
+    let mut request = Request::new(body);
+    *request.method_mut() = asked.head.method.clone();
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = asked.head.headers.clone();
+    edit(request.headers_mut());
+    let (host, uri) = rewritten.map_or((None, None), |rewritten| (rewritten.host, rewritten.uri));
+    *request.uri_mut() = match uri {
+        Some(uri) => uri,
+        None if asked.target.is_path_unchanged() && asked.head.uri.authority().is_none() => {
+            asked.head.uri.clone()
+        }
+        None => filters::uri(asked.target.path(), asked.head.uri.query())?,
+    };
+    let headers = request.headers_mut();
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    } else if !headers.contains_key(header::HOST) {
+        // An old client names none, a request of today needs one.
+        let name = http::HeaderValue::try_from(&*slot.name).map_err(|_| Refusal::Rewritten)?;
+        headers.insert(header::HOST, name);
+    }
+    if asked.wants == Wants::WebSocket {
+        headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
+    }
+    if headers.contains_key(header::EXPECT) {
+        expect(asked, &mut request);
+    }
+    Ok(request)
+}
+
+/// Lets a client that expects `100 Continue` wait for the endpoint's.
+fn expect(asked: &Asked<'_>, request: &mut Request<RequestBody>) {
+    let Some(upload) = &asked.upload else {
+        request.headers_mut().remove(header::EXPECT);
+        return;
+    };
+    let is_continue = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if request.headers().get(header::EXPECT).is_some_and(is_continue) {
+        let signal = Arc::new(AskedForBody::default());
+        upload.wait_until(signal.clone());
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == http::StatusCode::CONTINUE {
+                signal.set();
+            }
+        });
+    }
+}

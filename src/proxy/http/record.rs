@@ -1,0 +1,216 @@
+//! What is told of a request when it ends, to the metrics and to the access log.
+
+use std::{rc::Rc, sync::Arc, time::Duration, time::SystemTime};
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{body::Upload, fields::Client};
+use crate::{
+    proxy::{
+        connection::{Connection, Phase},
+        worker::{Series, Worker},
+    },
+    telemetry::access,
+};
+
+/// A request under way. Dropping it is its end.
+pub(in crate::proxy) struct Record {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    series: Option<Rc<Series>>,
+    pub(super) started: Instant,
+    method: &'static str,
+    /// Unknown while there is no answer.
+    status: Option<StatusCode>,
+    upstream: Option<Duration>,
+    bytes_out: u64,
+    /// For the access log; absent if it is off.
+    line: Option<Box<Line>>,
+}
+
+/// What the access log wants beside.
+struct Line {
+    time: SystemTime,
+    client: std::net::IpAddr,
+    request_id: Option<HeaderValue>,
+    method: Method,
+    host: Option<HeaderValue>,
+    uri: Uri,
+    version: Version,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    rule: Option<Arc<str>>,
+    endpoint: Option<Arc<str>>,
+    reason: String,
+    upload: Option<Rc<Upload>>,
+}
+
+// === impl Record ===
+
+impl Record {
+    /// The status of a request whose client went away before there was an answer, as nginx counts it.
+    const GONE: u16 = 499;
+
+    pub(super) fn begin(worker: Rc<Worker>, connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
+        let started = Instant::now();
+        connection.enter(Phase::Active, started);
+        let line = worker.is_logging().then(|| Line::boxed(&connection, request));
+        let method = method_label(request.method());
+        Self {
+            worker,
+            connection,
+            series: None,
+            started,
+            method,
+            status: None,
+            upstream: None,
+            bytes_out: 0,
+            line,
+        }
+    }
+
+    pub(super) fn routed(&mut self, series: &Rc<Series>, rule: Option<&Arc<str>>) {
+        self.series = Some(series.clone());
+        if let Some(line) = &mut self.line {
+            line.rule = rule.cloned();
+        }
+    }
+
+    pub(super) fn identified(&mut self, client: &Client) {
+        if let Some(line) = &mut self.line {
+            line.request_id = Some(client.request_id.value());
+            line.client = client.address;
+        }
+    }
+
+    pub(super) fn uploading(&mut self, upload: &Rc<Upload>) {
+        if let Some(line) = &mut self.line {
+            line.upload = Some(upload.clone());
+        }
+    }
+
+    pub(super) fn trying(&mut self, endpoint: &Arc<str>) {
+        if let Some(line) = &mut self.line {
+            line.endpoint = Some(endpoint.clone());
+        }
+    }
+
+    /// The head of the backend's response came.
+    pub(super) fn responded(&mut self, after: Duration) {
+        self.upstream = Some(after);
+    }
+
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// Something of ours, or of the backend's, went wrong.
+    pub(super) fn fail(&mut self, reason: impl std::fmt::Display) {
+        if let Some(line) = &mut self.line {
+            line.reason = reason.to_string();
+        }
+    }
+
+    /// Now, to a fraction of a second.
+    pub(super) fn coarse_now(&self) -> Instant {
+        self.worker.now()
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    fn log(&self, line: &Line, status: u16, duration: Duration) {
+        let text =
+            |value: &Option<HeaderValue>| value.as_ref().map(HeaderValue::as_bytes).map(<[u8]>::to_vec);
+        let [request_id, host, user_agent, referer] =
+            [&line.request_id, &line.host, &line.user_agent, &line.referer]
+                .map(|value| text(value).unwrap_or_default());
+        let path = line.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        let names = self.series.as_ref().map(|series| &series.names);
+        let name = |index: usize| names.map_or("", |names| &*names[index]);
+        self.worker.log(&access::Record {
+            time: line.time,
+            request_id: &request_id,
+            client: line.client,
+            method: line.method.as_str(),
+            host: &host,
+            path: path.as_bytes(),
+            protocol: if line.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            status,
+            bytes_in: line.upload.as_ref().map_or(0, |upload| upload.bytes()),
+            bytes_out: self.bytes_out,
+            duration,
+            upstream_duration: self.upstream,
+            listener: name(0),
+            route: name(1),
+            rule: line.rule.as_deref().unwrap_or_default(),
+            backend: name(2),
+            endpoint: line.endpoint.as_deref().unwrap_or_default(),
+            reason: &line.reason,
+            user_agent: &user_agent,
+            referer: &referer,
+        });
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let duration = now.duration_since(self.started);
+        let status = self.status.map_or(Self::GONE, |status| status.as_u16());
+        let is_tunnel = self.status == Some(StatusCode::SWITCHING_PROTOCOLS);
+        self.connection.enter(if is_tunnel { Phase::Tunnel } else { Phase::Idle }, now);
+        let series = self.series.take().unwrap_or_else(|| self.worker.no_series());
+        series.requests(&self.worker.metrics, status, self.method).add(1);
+        series.request_seconds.observe(duration);
+        if let Some(upstream) = self.upstream {
+            series.upstream_seconds.observe(upstream);
+        }
+        self.series = Some(series);
+        if let Some(line) = self.line.take() {
+            self.log(&line, status, duration);
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    fn boxed(connection: &Connection, request: &Request<Incoming>) -> Box<Self> {
+        let field = |name: header::HeaderName| HeaderMap::get(request.headers(), name).cloned();
+        Box::new(Self {
+            time: SystemTime::now(),
+            client: connection.peer,
+            request_id: None,
+            method: request.method().clone(),
+            host: field(header::HOST),
+            uri: request.uri().clone(),
+            version: request.version(),
+            user_agent: field(header::USER_AGENT),
+            referer: field(header::REFERER),
+            rule: None,
+            endpoint: None,
+            reason: String::new(),
+            upload: None,
+        })
+    }
+}
+
+/// A method that is not in the standard is a text of the client's: not for a label.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,252 @@
+//! What is answered when a request cannot be served: one enum, one status each, one page.
+//!
+//! The page says as much as a stranger may know; the reason with its names is for the log.
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::fields::X_REQUEST_ID;
+use crate::{proxy::upstream::Failure, route::path::InvalidPath};
+
+/// Why Portolan itself answers.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the method is not allowed")]
+    Method,
+    #[error("{0}")]
+    Host(&'static str),
+    #[error("{0}")]
+    Path(InvalidPath),
+    #[error("the switch of protocols came with a body or over an old connection")]
+    Upgrade,
+    #[error("the client broke off its request")]
+    Upload,
+    #[error("no listener takes this host")]
+    NoListener,
+    #[error("no route matches")]
+    NoRoute,
+    #[error("the rule cannot be served: {0}")]
+    InvalidRule(Arc<str>),
+    #[error("the backend reference leads nowhere: {0}")]
+    InvalidBackend(Arc<str>),
+    #[error("the rule has no backend of a weight above 0")]
+    NoBackend,
+    #[error("a filter makes a target that is not valid")]
+    Rewritten,
+    #[error("the backend has no endpoint: {0}")]
+    NoEndpoint(Arc<str>),
+    #[error("the backend has no endpoint, and too many requests wait already")]
+    Crowded,
+    #[error("{0}")]
+    Unreachable(Failure),
+    #[error("{0}")]
+    Broken(Failure),
+    #[error("the backend switched protocols without being asked to")]
+    Switched,
+    #[error("the backend did not answer in time")]
+    TryTimeout,
+    #[error("the request took too long")]
+    Timeout,
+}
+
+/// Where the mistake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Client,
+    Configuration,
+    Backend,
+}
+
+/// The forms that a page comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    Html,
+    Json,
+    Text,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) | Self::Path(_) | Self::Upgrade | Self::Upload => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::NoEndpoint(_) | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::Unreachable(_) | Self::Broken(_) | Self::Switched => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    pub(super) fn side(&self) -> Side {
+        match self {
+            Self::Host(_) | Self::Path(_) | Self::Upgrade | Self::Upload | Self::Method => Side::Client,
+            Self::NoListener
+            | Self::NoRoute
+            | Self::InvalidRule(_)
+            | Self::InvalidBackend(_)
+            | Self::NoBackend
+            | Self::Rewritten => Side::Configuration,
+            Self::NoEndpoint(_)
+            | Self::Crowded
+            | Self::Unreachable(_)
+            | Self::Broken(_)
+            | Self::Switched
+            | Self::TryTimeout
+            | Self::Timeout => Side::Backend,
+        }
+    }
+
+    /// Whether what follows on the connection cannot be trusted.
+    pub(super) fn closes(&self) -> bool {
+        self.side() == Side::Client
+    }
+
+    /// What a stranger is told.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Host(_) => "The request names no valid host.",
+            Self::Path(_) => "The request's path is not valid.",
+            Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
+            Self::Method => "This method is not allowed.",
+            Self::NoListener | Self::NoRoute => "There is nothing at this address.",
+            Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
+                "This address is not set up completely."
+            }
+            Self::NoEndpoint(_) | Self::Crowded => "The service is not available at the moment.",
+            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
+                "The service did not answer in time."
+            }
+            Self::Unreachable(_) | Self::Broken(_) | Self::Switched => "The service gave no valid answer.",
+        }
+    }
+
+    /// The answer, in a form that the client takes.
+    pub(super) fn response(&self, media: Media, id: Option<&HeaderValue>) -> Response<Bytes> {
+        let status = self.status();
+        let id_text = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let page = Page { status, word: self.word(), id: id_text };
+        let mut response = Response::new(Bytes::from(page.render(media)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(id) = id {
+            headers.insert(X_REQUEST_ID.clone(), id.clone());
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(
+                header::ALLOW,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"),
+            );
+        }
+        if self.closes() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+// === impl Media ===
+
+impl Media {
+    /// The form that `Accept` likes best; of equals the first one named. Text where it has no opinion.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let mut best = (0, Self::Text);
+        for value in headers.get_all(header::ACCEPT) {
+            for range in value.as_bytes().split(|byte| *byte == b',') {
+                let Some((media, quality)) = Self::of_range(range) else { continue };
+                if quality > best.0 {
+                    best = (quality, media);
+                }
+            }
+        }
+        best.1
+    }
+
+    /// The form that a media range stands for, and how much it is liked, in thousandths.
+    fn of_range(range: &[u8]) -> Option<(Self, u32)> {
+        let range = std::str::from_utf8(range).ok()?;
+        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let name = name.trim().to_ascii_lowercase();
+        let media = match &*name {
+            "text/html" | "application/xhtml+xml" => Self::Html,
+            "application/json" | "application/problem+json" | "application/*" => Self::Json,
+            _ if name.starts_with("application/") && name.ends_with("+json") => Self::Json,
+            "text/plain" | "text/*" | "*/*" => Self::Text,
+            _ => return None,
+        };
+        let quality = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+        Some((media, quality.map_or(1000, thousandths)))
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+/// A quality value: `1`, `0.5`, `0.001`. Anything else counts as 0.
+fn thousandths(text: &str) -> u32 {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let is_valid = matches!(whole, "0" | "1") && fraction.len() <= 3;
+    let fraction = format!("{fraction:0<3}").parse::<u32>();
+    match (is_valid, fraction) {
+        (true, Ok(fraction)) => (u32::from(whole == "1") * 1000 + fraction).min(1000),
+        (false, _) | (_, Err(_)) => 0,
+    }
+}
+
+/// The values of a page. None of them came from the client, but for the id, which was checked.
+struct Page<'a> {
+    status: StatusCode,
+    word: &'static str,
+    id: &'a str,
+}
+
+// === impl Page ===
+
+impl Page<'_> {
+    fn render(&self, media: Media) -> String {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let code = self.status.as_u16();
+        let (word, id) = (self.word, self.id);
+        match media {
+            Media::Text => format!("{code} {title}\n{word}\nRequest id: {id}\n"),
+            Media::Json => format!(
+                "{{\"status\":{code},\"title\":\"{title}\",\"detail\":\"{word}\",\"requestId\":\"{id}\"}}\n"
+            ),
+            Media::Html => {
+                format!(include_str!("refusal/page.html"), code = code, title = title, word = word, id = id)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Configuration => "configuration",
+            Self::Backend => "backend",
+        })
+    }
+}

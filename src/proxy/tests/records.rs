@@ -1,0 +1,86 @@
+//! What is told of a request: the access log.
+
+use std::io::{self, Write};
+
+use super::*;
+use crate::telemetry::access::{self, Format};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn values(&self) -> Vec<serde_json::Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A proxy with an access log.
+fn logging(table: Table) -> (Proxy, Lines) {
+    let lines = Lines::default();
+    let metrics = Metrics::new();
+    let (log, _writer) = access::start(Format::Json, Box::new(lines.clone()), &metrics).unwrap();
+    (Proxy::start_with(config(), table, metrics, Some(&log)), lines)
+}
+
+#[tokio::test]
+async fn a_line_tells_where_a_request_went() {
+    let server =
+        Server::answering(|_| "HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nnew".to_owned()).await;
+    let (proxy, lines) = logging(serving(&[server.address]));
+    proxy
+        .request(
+            "POST /x?y=z HTTP/1.1\r\nHost: A.test\r\nContent-Length: 2\r\nUser-Agent: me\r\nReferer: there\r\n\r\nok",
+        )
+        .await;
+    until("the line is written", || lines.values().len() == 1).await;
+    let line = &lines.values()[0];
+    for (name, value) in [
+        ("client", "127.0.0.1"),
+        ("method", "POST"),
+        ("host", "A.test"),
+        ("path", "/x?y=z"),
+        ("protocol", "HTTP/1.1"),
+        ("listener", "default/web/http"),
+        ("route", "default/r"),
+        ("rule", "0"),
+        ("backend", "default/b"),
+        ("endpoint", &*server.address.to_string()),
+        ("userAgent", "me"),
+        ("referer", "there"),
+        ("requestId", field(&server.heard()[0], "x-request-id").unwrap()),
+    ] {
+        assert_eq!(line[name], value, "{name} in {line}");
+    }
+    assert_eq!((&line["status"], &line["bytesIn"], &line["bytesOut"]), (&201.into(), &2.into(), &3.into()));
+    assert!(line["upstreamDuration"].as_f64() <= line["duration"].as_f64(), "{line}");
+}
+
+#[tokio::test]
+async fn a_line_tells_why_the_answer_is_ours() {
+    let (proxy, lines) = logging(table(vec![("/empty", rule(backend(Vec::new())))]));
+    let reply = proxy.request(&get("/empty")).await;
+    proxy.request(&get("/other")).await;
+    let mut broken = proxy.connect().await;
+    broken.send("nonsense\r\n\r\n").await;
+    until("the lines are written", || lines.values().len() == 3).await;
+    let lines = lines.values();
+    assert_eq!(lines[0]["reason"], "backend: the backend has no endpoint: `b` is not running");
+    assert_eq!(lines[0]["requestId"], field(&reply.head, "x-request-id").unwrap());
+    assert_eq!(lines[1]["reason"], "configuration: no route matches");
+    assert_eq!(
+        (&lines[2]["status"], &lines[2]["reason"]),
+        (&400.into(), &"client: the request is not valid HTTP".into())
+    );
+}

@@ -1,0 +1,49 @@
+//! After a switch of protocols: bytes both ways, until both ends are done.
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{
+    connection::{ClientIo, Connection},
+    upstream::Stream,
+};
+
+/// The backend's half of a connection that is not HTTP any more.
+pub(super) struct Tunnel {
+    stream: Stream,
+    /// What the backend sent right after its answer.
+    early: Bytes,
+}
+
+// === impl Tunnel ===
+
+impl Tunnel {
+    /// For each direction: enough for a frame, little for ten thousand idle WebSockets.
+    const BUFFER: usize = 8 << 10;
+
+    pub(super) fn new(stream: Stream, early: Bytes) -> Self {
+        Self { stream, early }
+    }
+
+    /// Copies until both directions have ended, one broke, or the connection is told to abort. `early` is what the
+    /// client sent before it saw the answer. An end in one direction is passed on; the other goes on.
+    pub(super) async fn run(mut self, connection: &Connection, mut client: ClientIo, early: Bytes) {
+        client.ignore_framing();
+        let copy = async {
+            client.write_all(&self.early).await?;
+            self.stream.write_all(&early).await?;
+            tokio::io::copy_bidirectional_with_sizes(
+                &mut client,
+                &mut self.stream,
+                Self::BUFFER,
+                Self::BUFFER,
+            )
+            .await
+        };
+        // Either way both sockets are closed: a broken tunnel has nobody left to tell.
+        tokio::select! {
+            _ = copy => {}
+            () = connection.aborted() => {}
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Endpoints as one worker knows them: whose turn it is, and the connections that wait to be used again.
+//!
+//! What is kept here survives a swap of the table: it is keyed by address and by the backend's name, and swept after
+//! each publish. Nothing of it is shared between workers.
+
+mod exchange;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::config::Limits;
+use crate::route::{self, Address, Table, Target};
+pub(super) use exchange::{Exchange, Failure};
+pub(super) use stream::Stream;
+
+/// Every endpoint and backend that this worker has used.
+#[derive(Default)]
+pub(super) struct Upstreams {
+    endpoints: RefCell<BTreeMap<Address, Rc<Endpoint>>>,
+    turns: RefCell<BTreeMap<Arc<str>, Rc<Cell<u64>>>>,
+}
+
+/// What lasts of an endpoint as long as its address does.
+pub(super) struct Endpoint {
+    pub(super) address: Address,
+    /// The one that was used last is at the end.
+    idle: RefCell<Vec<Idle>>,
+    most_idle: usize,
+}
+
+struct Idle {
+    exchange: Box<Exchange>,
+    since: Instant,
+}
+
+/// A backend of the current table.
+pub(super) struct Backend {
+    pub(super) name: Arc<str>,
+    /// Why there is no endpoint.
+    pub(super) reason: Arc<str>,
+    slots: Vec<Slot>,
+    total: u64,
+    /// Steps over the sum of the weights that visit every point once and spread each endpoint's points.
+    stride: u64,
+    turn: Rc<Cell<u64>>,
+}
+
+/// An endpoint's place in a backend.
+pub(super) struct Slot {
+    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) name: Arc<str>,
+    /// Sum of the weights up to and including this one.
+    upto: u64,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    pub(super) fn backend(&self, backend: &route::Backend, limits: &Limits, random: u64) -> Backend {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let mut total = 0;
+        let mut slots = Vec::with_capacity(backend.endpoints.len());
+        for endpoint in &backend.endpoints {
+            total += u64::from(endpoint.weight.max(1));
+            let state = endpoints
+                .entry(endpoint.address.clone())
+                .or_insert_with_key(|address| Rc::new(Endpoint::new(address.clone(), limits.pool_idle)));
+            let state = state.clone();
+            slots.push(Slot { endpoint: state, name: endpoint.name.clone(), upto: total });
+        }
+        // Workers begin at different places: together they are as even as each of them.
+        let mut turns = self.turns.borrow_mut();
+        let turn = turns.entry(backend.name.clone()).or_insert_with(|| Rc::new(Cell::new(random >> 32)));
+        Backend {
+            name: backend.name.clone(),
+            reason: backend.reason.clone(),
+            slots,
+            total,
+            stride: stride(total),
+            turn: turn.clone(),
+        }
+    }
+
+    /// Closes connections that have waited too long or that the endpoint has closed.
+    pub(super) fn expire(&self, now: Instant, limits: &Limits) {
+        for endpoint in self.endpoints.borrow().values() {
+            endpoint.idle.borrow_mut().retain_mut(|idle| {
+                now.duration_since(idle.since) < limits.pool_idle_timeout && idle.exchange.is_reusable()
+            });
+        }
+    }
+
+    /// Forgets what is not in `table`, and closes its connections.
+    pub(super) fn sweep(&self, table: &Table) {
+        let mut addresses = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        let sockets = table.sockets().filter_map(|address| table.socket(address));
+        for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
+            for choice in rule.backends.choices() {
+                if let Target::Backend(backend) = &choice.target
+                    && names.insert(&*backend.name)
+                {
+                    addresses.extend(backend.endpoints.iter().map(|endpoint| &endpoint.address));
+                }
+            }
+        }
+        self.endpoints.borrow_mut().retain(|address, endpoint| {
+            let stays = addresses.contains(address);
+            if !stays {
+                endpoint.idle.borrow_mut().clear();
+            }
+            stays || Rc::strong_count(endpoint) > 1
+        });
+        self.turns.borrow_mut().retain(|name, turn| names.contains(&**name) || Rc::strong_count(turn) > 1);
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    fn new(address: Address, most_idle: usize) -> Self {
+        Self { address, idle: RefCell::default(), most_idle }
+    }
+
+    /// The connection that was used last. It may have been closed since.
+    pub(super) fn reuse(&self) -> Option<Box<Exchange>> {
+        Some(self.idle.borrow_mut().pop()?.exchange)
+    }
+
+    fn keep(&self, exchange: Box<Exchange>, now: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.most_idle {
+            idle.push(Idle { exchange, since: now });
+        }
+    }
+}
+
+// === impl Backend ===
+
+impl Backend {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The endpoint whose turn it is, or the next one that is not in `failed`.
+    pub(super) fn pick(&self, failed: &[Rc<Endpoint>]) -> Option<&Slot> {
+        // Another try of the same request is not another turn: the endpoint behind one that fails keeps its own.
+        let turn = if failed.is_empty() {
+            self.turn.replace(self.turn.get().wrapping_add(1))
+        } else {
+            self.turn.get().wrapping_sub(1)
+        };
+        let point = (turn % self.total.max(1)).wrapping_mul(self.stride) % self.total.max(1);
+        let first = self.slots.partition_point(|slot| slot.upto <= point);
+        let (before, from) = self.slots.split_at(first.min(self.slots.len()));
+        let is_untried = |slot: &&Slot| !failed.iter().any(|endpoint| Rc::ptr_eq(endpoint, &slot.endpoint));
+        from.iter().chain(before).find(is_untried)
+    }
+}
+
+/// A number without a common divisor with `total`, at about its golden section.
+fn stride(total: u64) -> u64 {
+    let near = total / 1000 * 618 + total % 1000 * 618 / 1000;
+    (near.max(1)..=total.max(1)).find(|candidate| gcd(*candidate, total) == 1).unwrap_or(1)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

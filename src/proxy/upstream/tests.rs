@@ -1,0 +1,78 @@
+//! Whose turn it is.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::model::Scheme;
+
+fn backend(upstreams: &Upstreams, weights: &[u32]) -> Backend {
+    let endpoint = |(index, weight): (usize, &u32)| route::Endpoint {
+        address: Address::Tcp(SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap()], 80))),
+        scheme: Scheme::Http,
+        weight: *weight,
+        name: index.to_string().into(),
+    };
+    let endpoints = weights.iter().enumerate().map(endpoint).collect();
+    let backend = route::Backend { name: "default/b".into(), endpoints, reason: "".into() };
+    upstreams.backend(&backend, &Limits::default(), 0)
+}
+
+fn picks(backend: &Backend, number: usize) -> Vec<usize> {
+    (0..number).map(|_| backend.pick(&[]).unwrap().name.parse().unwrap()).collect()
+}
+
+#[test]
+fn equal_endpoints_take_turns() {
+    let upstreams = Upstreams::default();
+    let mut first = picks(&backend(&upstreams, &[1, 1, 1]), 3);
+    first.sort_unstable();
+    assert_eq!(first, [0, 1, 2]);
+}
+
+#[test]
+fn each_round_gives_every_endpoint_its_exact_weight() {
+    for weights in [&[3, 1][..], &[1], &[5, 0, 7, 1], &[1_000_000, 1], &[2, 2, 2, 2]] {
+        let backend = backend(&Upstreams::default(), weights);
+        let mut counts = vec![0; weights.len()];
+        for index in picks(&backend, usize::try_from(backend.total).unwrap()) {
+            counts[index] += 1;
+        }
+        let expected: Vec<u32> = weights.iter().map(|weight| (*weight).max(1)).collect();
+        assert_eq!(counts, expected);
+    }
+}
+
+#[test]
+fn a_heavy_endpoint_does_not_get_all_its_requests_in_a_row() {
+    let sequence = picks(&backend(&Upstreams::default(), &[5, 5]), 10);
+    let longest = sequence.chunk_by(|a, b| a == b).map(<[usize]>::len).max().unwrap();
+    assert!(longest <= 2, "{sequence:?}");
+}
+
+#[test]
+fn the_turn_survives_a_new_table() {
+    let upstreams = Upstreams::default();
+    let first = picks(&backend(&upstreams, &[1, 1, 1]), 2);
+    let then = picks(&backend(&upstreams, &[1, 1, 1]), 1);
+    assert!(!first.contains(&then[0]), "{first:?} then {then:?}");
+}
+
+#[test]
+fn what_failed_is_left_out_and_nobody_is_left_at_last() {
+    let backend = backend(&Upstreams::default(), &[1, 1, 1]);
+    let mut failed = Vec::new();
+    while let Some(slot) = backend.pick(&failed) {
+        failed.push(slot.endpoint.clone());
+    }
+    assert_eq!(failed.len(), 3);
+    assert!(self::backend(&Upstreams::default(), &[]).pick(&[]).is_none());
+}
+
+#[test]
+fn what_is_not_in_the_table_is_forgotten() {
+    let upstreams = Upstreams::default();
+    drop(backend(&upstreams, &[1, 1]));
+    assert_eq!(upstreams.endpoints.borrow().len(), 2);
+    upstreams.sweep(&Table::default());
+    assert_eq!((upstreams.endpoints.borrow().len(), upstreams.turns.borrow().len()), (0, 0));
+}

@@ -1,0 +1,155 @@
+//! One thread of the data plane: what its connections share, and nobody else.
+
+mod cache;
+mod random;
+mod run;
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+};
+
+use hyper::server::conn::http1;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    config::Config,
+    connection::{Connection, SocketCounts},
+    upstream::Upstreams,
+};
+use crate::{
+    route::{Request, Table},
+    runtime::{
+        Tasks,
+        live::{Live, View},
+    },
+    telemetry::{
+        AccessLog, Metrics, access,
+        metrics::{WorkerMetrics, sharded::Count},
+    },
+};
+use cache::Cache;
+pub(super) use cache::{Choice, Routed, Series, Unrouted};
+use random::Random;
+pub use run::Drained;
+pub(super) use run::{Command, run};
+
+pub(super) struct Worker {
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: WorkerMetrics,
+    pub(super) http1: http1::Builder,
+    pub(super) upstreams: Upstreams,
+    /// Told after each new table.
+    pub(super) changed: Notify,
+    table: View<Table>,
+    cache: RefCell<Cache>,
+    random: Random,
+    access: Option<RefCell<AccessLog>>,
+    held: Arc<Count>,
+    /// The time of the last tick: asking for the real one costs too much where a fraction of a second does not matter.
+    now: Cell<Instant>,
+    /// By number of arrival.
+    connections: RefCell<std::collections::BTreeMap<u64, Rc<Connection>>>,
+    arrivals: Cell<u64>,
+    /// Told when a connection ends.
+    left: Notify,
+    tasks: RefCell<Tasks>,
+}
+
+/// A request that waits for an endpoint.
+pub(super) struct Held<'w>(&'w Worker);
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        config: Arc<Config>,
+        table: &Live<Table>,
+        telemetry: (&Metrics, Option<AccessLog>),
+    ) -> Self {
+        let (metrics, access) = telemetry;
+        let metrics = metrics.worker(number);
+        let mut http1 = http1::Builder::new();
+        // Time is watched by the worker's tick, for less than a timer a connection.
+        http1
+            .header_read_timeout(None)
+            .max_header_size(config.limits.head_bytes)
+            .max_buf_size((config.limits.head_bytes * 2).max(64 << 10));
+        Self {
+            held: metrics.held(),
+            now: Cell::new(Instant::now()),
+            cache: RefCell::new(Cache::new(&metrics)),
+            http1,
+            upstreams: Upstreams::default(),
+            changed: Notify::new(),
+            table: table.view(),
+            random: Random::new(),
+            access: access.map(RefCell::new),
+            connections: RefCell::default(),
+            arrivals: Cell::new(0),
+            left: Notify::new(),
+            tasks: RefCell::default(),
+            config,
+            metrics,
+        }
+    }
+
+    /// Finds the rule for a request. `Err` has the series that the refusal counts in.
+    pub(super) fn route(&self, socket: &SocketAddr, request: &Request<'_>) -> Result<Routed, Unrouted> {
+        self.cache.borrow_mut().route(self, &self.table.load(), socket, request)
+    }
+
+    /// For requests that belong to no listener.
+    pub(super) fn no_series(&self) -> Rc<Series> {
+        self.cache.borrow().no_series()
+    }
+
+    /// Now, to the length of a tick.
+    pub(super) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(super) fn random(&self) -> u64 {
+        self.random.next()
+    }
+
+    pub(super) fn is_logging(&self) -> bool {
+        self.access.is_some()
+    }
+
+    pub(super) fn log(&self, record: &access::Record<'_>) {
+        if let Some(access) = &self.access {
+            access.borrow_mut().write(record);
+        }
+    }
+
+    /// A place among the requests that wait, unless there are too many.
+    pub(super) fn hold(&self) -> Option<Held<'_>> {
+        (self.held.get() < self.config.limits.held as u64).then(|| {
+            self.held.add(1);
+            Held(self)
+        })
+    }
+
+    fn socket_counts(&self, address: &SocketAddr) -> SocketCounts {
+        let name: Arc<str> = address.to_string().into();
+        SocketCounts {
+            idle: self.metrics.connections(&name, "idle"),
+            active: self.metrics.connections(&name, "active"),
+            tunnel: self.metrics.connections(&name, "tunnel"),
+            bytes_in: self.metrics.bytes("in"),
+            bytes_out: self.metrics.bytes("out"),
+        }
+    }
+}
+
+// === impl Held ===
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.subtract(1);
+    }
+}

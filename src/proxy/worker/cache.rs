@@ -1,0 +1,190 @@
+//! What a worker has worked out about the rules of the current table: metrics, turns, pools.
+//!
+//! Why beside the table: the table is shared by all workers and holds facts; a reference count or a counter in it would
+//! be a cache line that all of them write. Here each worker has its own, found by the address of the rule, which cannot
+//! change while the table is held.
+
+use std::{cell::RefCell, collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
+
+use http::HeaderValue;
+
+use super::Worker;
+use crate::{
+    model::HttpFilter,
+    proxy::upstream::Backend,
+    route::{self, Found, Request, Table, Target},
+    telemetry::metrics::{
+        WorkerMetrics,
+        sharded::{Count, Durations},
+    },
+};
+
+pub(super) struct Cache {
+    table: Option<Arc<Table>>,
+    rules: HashMap<(*const route::Listener, *const route::Rule), Rc<Rule>>,
+    listeners: HashMap<*const route::Listener, Rc<Series>>,
+    none: Rc<Series>,
+}
+
+/// A rule on a listener.
+pub(in crate::proxy) struct Rule {
+    pub(in crate::proxy) spec: Arc<route::Rule>,
+    pub(in crate::proxy) port: std::num::NonZeroU16,
+    /// `port` as text.
+    pub(in crate::proxy) port_text: HeaderValue,
+    /// For answers without a backend.
+    pub(in crate::proxy) series: Rc<Series>,
+    choices: Vec<Choice>,
+    uses_prefix: bool,
+}
+
+/// A backend reference of a rule.
+pub(in crate::proxy) struct Choice {
+    pub(in crate::proxy) target: Result<Rc<Backend>, Arc<str>>,
+    pub(in crate::proxy) series: Rc<Series>,
+    index: usize,
+}
+
+/// The answer to a lookup.
+pub(in crate::proxy) struct Routed {
+    pub(in crate::proxy) rule: Rc<Rule>,
+    /// The prefix that matched, where a filter needs it.
+    pub(in crate::proxy) prefix: Option<String>,
+}
+
+pub(in crate::proxy) enum Unrouted {
+    NoListener(Rc<Series>),
+    NoRoute(Rc<Series>),
+}
+
+/// The metrics of one listener, route and backend.
+pub(in crate::proxy) struct Series {
+    /// Listener, route, backend; empty where there is none.
+    pub(in crate::proxy) names: [Arc<str>; 3],
+    requests: RefCell<Vec<(u16, &'static str, Arc<Count>)>>,
+    pub(in crate::proxy) request_seconds: Arc<Durations>,
+    pub(in crate::proxy) upstream_seconds: Arc<Durations>,
+}
+
+// === impl Cache ===
+
+impl Cache {
+    pub(super) fn new(metrics: &WorkerMetrics) -> Self {
+        let none = Series::new(metrics, ["", "", ""].map(Arc::from));
+        Self { table: None, rules: HashMap::new(), listeners: HashMap::new(), none }
+    }
+
+    pub(super) fn no_series(&self) -> Rc<Series> {
+        self.none.clone()
+    }
+
+    pub(super) fn route(
+        &mut self,
+        worker: &Worker,
+        table: &Arc<Table>,
+        socket: &SocketAddr,
+        request: &Request<'_>,
+    ) -> Result<Routed, Unrouted> {
+        if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
+            self.rules.clear();
+            self.listeners.clear();
+            self.none = Series::new(&worker.metrics, ["", "", ""].map(Arc::from));
+            self.table = Some(table.clone());
+        }
+        let found = table.socket(socket).map_or(Found::NoListener, |socket| socket.find(request));
+        match found {
+            Found::Rule { listener, rule, path } => {
+                let entry = self.rules.entry((listener, Arc::as_ptr(rule)));
+                let rule = entry.or_insert_with(|| Rc::new(Rule::new(worker, listener, rule))).clone();
+                let prefix = if rule.uses_prefix { crate::proxy::http::prefix(path) } else { None };
+                let prefix = prefix.map(str::to_owned);
+                Ok(Routed { rule, prefix })
+            }
+            Found::NoRoute { listener } => {
+                let series = self.listeners.entry(listener).or_insert_with(|| {
+                    Series::new(&worker.metrics, [listener.name.clone(), "".into(), "".into()])
+                });
+                Err(Unrouted::NoRoute(series.clone()))
+            }
+            Found::NoListener => Err(Unrouted::NoListener(self.none.clone())),
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn new(worker: &Worker, listener: &route::Listener, rule: &Arc<route::Rule>) -> Self {
+        let series = |backend: Arc<str>| {
+            Series::new(&worker.metrics, [listener.name.clone(), rule.route.clone(), backend])
+        };
+        let none = series("".into());
+        let choice = |(index, choice): (usize, &route::Choice)| match &choice.target {
+            Target::Backend(backend) => {
+                let state = worker.upstreams.backend(backend, &worker.config.limits, worker.random());
+                Choice { target: Ok(Rc::new(state)), series: series(backend.name.clone()), index }
+            }
+            Target::Invalid(reason) => Choice { target: Err(reason.clone()), series: none.clone(), index },
+        };
+        let choices: Vec<Choice> = rule.backends.choices().iter().enumerate().map(choice).collect();
+        let mut filters =
+            rule.filters.iter().chain(rule.backends.choices().iter().flat_map(|choice| &choice.filters));
+        let uses_prefix =
+            filters.any(|filter| matches!(filter, HttpFilter::Redirect(_) | HttpFilter::Rewrite(_)));
+        Self {
+            port: listener.port,
+            port_text: HeaderValue::from(listener.port.get()),
+            spec: rule.clone(),
+            series: none,
+            choices,
+            uses_prefix,
+        }
+    }
+
+    /// The backend reference for a request; equal for equal numbers.
+    pub(in crate::proxy) fn pick(&self, random: u64) -> Option<&Choice> {
+        let picked = self.spec.backends.pick(random)?;
+        let index = self.spec.backends.choices().iter().position(|choice| std::ptr::eq(choice, picked))?;
+        self.choices.get(index)
+    }
+
+    /// The rule's filters, then those of the choice.
+    pub(in crate::proxy) fn filters(&self, choice: &Choice) -> impl Iterator<Item = &HttpFilter> {
+        self.spec.filters.iter().chain(self.choice_filters(choice))
+    }
+
+    pub(in crate::proxy) fn choice_filters(&self, choice: &Choice) -> &[HttpFilter] {
+        self.spec.backends.choices().get(choice.index).map_or(&[], |choice| &choice.filters)
+    }
+}
+
+// === impl Series ===
+
+impl Series {
+    fn new(metrics: &WorkerMetrics, names: [Arc<str>; 3]) -> Rc<Self> {
+        let refs = [&names[0], &names[1], &names[2]];
+        Rc::new(Self {
+            requests: RefCell::default(),
+            request_seconds: metrics.request_seconds(refs),
+            upstream_seconds: metrics.upstream_seconds(refs),
+            names,
+        })
+    }
+
+    /// The counter of a status and method; made when first asked for.
+    pub(in crate::proxy) fn requests(
+        &self,
+        metrics: &WorkerMetrics,
+        code: u16,
+        method: &'static str,
+    ) -> Arc<Count> {
+        let mut requests = self.requests.borrow_mut();
+        if let Some((_, _, count)) = requests.iter().find(|(c, m, _)| *c == code && *m == method) {
+            return count.clone();
+        }
+        let [listener, route, backend] = &self.names;
+        let count = metrics.requests([listener, route, backend], code, method);
+        requests.push((code, method, count.clone()));
+        count
+    }
+}

@@ -1,0 +1,260 @@
+//! The thread's own work: commands, the tick, new tables.
+
+use std::{collections::BTreeMap, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::yield_now,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::Worker;
+use crate::{
+    proxy::connection::{self, Connection, SocketCounts, Word},
+    route::Table,
+    runtime::{live::Live, tasks::End},
+};
+
+/// What a worker is told.
+pub(in crate::proxy) enum Command {
+    /// Accept on this socket, which was bound for the address.
+    Open(SocketAddr, std::net::TcpListener),
+    /// Accept what waits in the queue, then no more; finish the connections that came by it.
+    Close(SocketAddr),
+    /// Stop accepting and finish; after the time is over, abort. The answer is how it went.
+    Drain(Duration, oneshot::Sender<Drained>),
+}
+
+/// How the connections ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// By themselves.
+    pub finished: usize,
+    /// Because the time was over.
+    pub aborted: usize,
+}
+
+/// How often late connections are looked for. Short enough for a promise of seconds, long enough to cost nothing.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Works until it has drained, or nobody can tell it anything any more.
+pub(in crate::proxy) async fn run(
+    worker: Rc<Worker>,
+    mut table: Live<Table>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    // Dropping a sender closes that listener.
+    let mut listeners: BTreeMap<SocketAddr, oneshot::Sender<()>> = BTreeMap::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = true;
+    loop {
+        // Each arm loses nothing when another one is taken: all three can be asked again.
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Open(address, socket)) => {
+                    let (close, closed) = oneshot::channel();
+                    match TcpListener::from_std(socket) {
+                        Ok(listener) => {
+                            let accepting = accept(worker.clone(), address, listener, closed);
+                            worker.tasks.borrow_mut().spawn_local("accept", accepting);
+                            listeners.insert(address, close);
+                        }
+                        Err(error) => tracing::error!(%address, %error, "cannot accept on a socket"),
+                    }
+                }
+                Some(Command::Close(address)) => {
+                    listeners.remove(&address);
+                    worker.tell(Word::Finish, |connection| connection.socket == address);
+                }
+                Some(Command::Drain(time, answer)) => {
+                    listeners.clear();
+                    // The caller may be gone; draining is still right.
+                    let _ = answer.send(worker.drain(time).await);
+                    return;
+                }
+                None => return,
+            },
+            () = table.changed() => {
+                worker.changed.notify_waiters();
+                swept = false;
+            }
+            _ = tick.tick() => {
+                worker.tick();
+                if !swept {
+                    swept = true;
+                    worker.upstreams.sweep(&table.load());
+                }
+            }
+        }
+    }
+}
+
+async fn accept(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    listener: TcpListener,
+    closed: oneshot::Receiver<()>,
+) {
+    const BACKOFF: Duration = Duration::from_millis(100);
+    let counts = Rc::new(worker.socket_counts(&address));
+    let mut closed = pin!(closed);
+    let mut is_failing = false;
+    loop {
+        worker.has_room().await;
+        // Accepting loses nothing when it is dropped half-way.
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut closed => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                is_failing = false;
+                worker.serve(stream, peer, address, &counts);
+            }
+            Err(error) => {
+                if !is_failing {
+                    tracing::warn!(%address, %error, "cannot accept connections; trying again until it works");
+                }
+                is_failing = true;
+                tokio::time::sleep(BACKOFF).await;
+            }
+        }
+    }
+    // Who has connected already is served; the kernel would reset them.
+    while let Some(Ok((stream, peer))) = futures::FutureExt::now_or_never(listener.accept()) {
+        worker.serve(stream, peer, address, &counts);
+        worker.tell(Word::Finish, |connection| connection.socket == address);
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn serve(
+        self: &Rc<Self>,
+        stream: tokio::net::TcpStream,
+        peer: SocketAddr,
+        socket: SocketAddr,
+        counts: &Rc<SocketCounts>,
+    ) {
+        /// Takes the connection off the list however its task ends.
+        struct Listed(Rc<Worker>, u64);
+        impl Drop for Listed {
+            fn drop(&mut self) {
+                self.0.connections.borrow_mut().remove(&self.1);
+                self.0.left.notify_waiters();
+            }
+        }
+        let connection = Rc::new(Connection::new(self, peer, socket, counts.clone()));
+        let number = self.arrivals.get();
+        self.arrivals.set(number + 1);
+        self.connections.borrow_mut().insert(number, connection.clone());
+        let listed = Listed(self.clone(), number);
+        let worker = self.clone();
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.spawn_local("connection", async move {
+            let _listed = listed;
+            connection::serve(worker, connection, stream).await;
+        });
+        // Two for each new one: the list of ended tasks does not grow.
+        for _ in 0..2 {
+            self.reap(&mut tasks);
+        }
+    }
+
+    /// Takes note of a task that has ended. Says whether there was one.
+    fn reap(&self, tasks: &mut crate::runtime::Tasks) -> Option<()> {
+        let ended = tasks.try_ended()?;
+        if matches!(ended.end, End::Panicked(_)) {
+            self.metrics.panics().add(1);
+            tracing::error!("a connection was lost to a fault of Portolan's own: {ended}; please report it");
+        }
+        Some(())
+    }
+
+    async fn has_room(&self) {
+        while self.connections.borrow().len() >= self.config.limits.connections {
+            self.left.notified().await;
+        }
+    }
+
+    fn tell(&self, word: Word, whom: impl Fn(&Connection) -> bool) {
+        for connection in self.connections.borrow().values().filter(|connection| whom(connection)) {
+            connection.tell(word);
+        }
+    }
+
+    fn tick(&self) {
+        let now = Instant::now();
+        self.now.set(now);
+        let limits = &self.config.limits;
+        for connection in self.connections.borrow().values() {
+            if let Some(word) = connection.late(now, limits) {
+                connection.tell(word);
+            }
+        }
+        self.upstreams.expire(now, limits);
+        let mut tasks = self.tasks.borrow_mut();
+        while self.reap(&mut tasks).is_some() {}
+        drop(tasks);
+        if let Some(access) = &self.access {
+            access.borrow_mut().flush();
+        }
+    }
+
+    async fn drain(&self, time: Duration) -> Drained {
+        // Accept loops that were just told take what waits in their queues first.
+        yield_now().await;
+        let all = self.connections.borrow().len();
+        self.tell(Word::Finish, |_| true);
+        if tokio::time::timeout(time, self.empty()).await.is_ok() {
+            return Drained { finished: all, aborted: 0 };
+        }
+        let aborted = self.connections.borrow().len();
+        self.tell(Word::Abort, |_| true);
+        // Whoever does not hear even this is dropped with the thread.
+        let _ = tokio::time::timeout(TICK, self.empty()).await;
+        Drained { finished: all.saturating_sub(aborted), aborted }
+    }
+
+    async fn empty(&self) {
+        let mut tick = tokio::time::interval(TICK);
+        while !self.connections.borrow().is_empty() {
+            // A tunnel's end and a late client's are found by the tick as before.
+            tokio::select! {
+                () = self.left.notified() => {}
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+    use crate::{proxy::Config, runtime::live::live, telemetry::Metrics};
+
+    #[test]
+    fn a_panic_costs_its_connection_and_is_counted() {
+        let metrics = Metrics::new();
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let config = Arc::new(Config::default());
+            let worker = Worker::new(0, config, &live(Table::default()).1, (&metrics, None));
+            worker.tasks.borrow_mut().spawn_local("connection", async { panic!("lost at sea") });
+            while !worker.tasks.borrow().is_empty() {
+                yield_now().await;
+                worker.tick();
+            }
+        });
+        assert!(metrics.render().contains("portolan_panics_total 1"));
+    }
+}

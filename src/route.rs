@@ -1,0 +1,20 @@
+//! The compiled, immutable route table and the questions asked of it per request. Pure.
+//!
+//! Why these shapes: a lookup must cost the same with 1 and with 100,000 routes, so hosts and paths are found by hash
+//! and by tree, and only the few candidates of one path are compared one by one, in the standard's order of
+//! precedence, which is fixed when the table is compiled.
+
+pub mod balance;
+mod builder;
+mod index;
+mod matching;
+pub mod path;
+mod table;
+mod tree;
+
+pub use balance::{Choice, Target, Weighted};
+pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
+pub use table::{Address, Backend, Conflict, Endpoint, Found, Listener, Request, Rule, Socket, Table};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What a path becomes before it is matched.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn a_canonical_path_costs_no_copy() {
+    for path in ["/", "/a", "/a/", "/a/b.c/..d/e..f/...", "/a;b=c/@:!$&'()*+,=~_-"] {
+        assert!(matches!(canonical(path), Ok(Cow::Borrowed(same)) if same == path), "{path}");
+    }
+}
+
+#[test]
+fn a_path_gets_its_canonical_form() {
+    for (raw, expected) in [
+        ("/a/./b", "/a/b"),
+        ("/a/../b", "/b"),
+        ("/../../etc", "/etc"),
+        ("/a/..", "/"),
+        ("/a/b/.", "/a/b/"),
+        ("/a/%2e%2E/b", "/b"),
+        ("/a/.%2e/b", "/b"),
+        ("//a///b//", "/a/b/"),
+        ("/a//../b", "/b"),
+        ("/%61%7e%2D", "/a~-"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/café", "/caf%C3%A9"),
+        ("/a%20b", "/a%20b"),
+        ("/%3b;", "/%3B;"),
+        ("/{x}|^\"`", "/%7Bx%7D%7C%5E%22%60"),
+        ("/.", "/"),
+        ("/..", "/"),
+        ("/.hidden/..%2ex", "/.hidden/...x"),
+        ("/%0d%0a", "/%0D%0A"),
+    ] {
+        assert_eq!(canonical(raw).as_deref(), Ok(expected), "{raw}");
+    }
+}
+
+#[test]
+fn a_path_that_two_parsers_could_read_differently_is_refused() {
+    for (raw, expected) in [
+        ("", InvalidPath::NotAbsolute),
+        ("a", InvalidPath::NotAbsolute),
+        ("*", InvalidPath::NotAbsolute),
+        ("/%", InvalidPath::Escape),
+        ("/%2", InvalidPath::Escape),
+        ("/%zz", InvalidPath::Escape),
+        ("/a%2fb", InvalidPath::Slash),
+        ("/a%5Cb", InvalidPath::Slash),
+        ("/a\\b", InvalidPath::Slash),
+        ("/a%00", InvalidPath::Control),
+        ("/a\u{1}", InvalidPath::Control),
+        ("/a\u{7f}", InvalidPath::Control),
+    ] {
+        assert_eq!(canonical(raw), Err(expected), "{raw}");
+    }
+}
+
+#[test]
+fn a_prefix_ends_at_an_element() {
+    assert!(has_prefix("/v2", "/v2"));
+    assert!(has_prefix("/v2/", "/v2"));
+    assert!(has_prefix("/v2/x", "/v2"));
+    assert!(!has_prefix("/v2x", "/v2"));
+    assert!(has_prefix("/anything", ""));
+}
+
+#[test]
+fn a_replaced_prefix_has_one_slash_at_the_seam() {
+    for (path, prefix, replacement, expected) in [
+        ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+        ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+        ("/foo", "/foo", "/xyz", "/xyz"),
+        ("/foo/", "/foo", "/xyz", "/xyz/"),
+        ("/foo", "/foo", "/xyz/", "/xyz"),
+        ("/foo/bar", "/foo", "", "/bar"),
+        ("/foo/bar", "/foo", "/", "/bar"),
+        ("/foo/", "/foo", "/", "/"),
+        ("/foo/", "/foo", "", "/"),
+        ("/foo", "/foo", "", "/"),
+        ("/foo", "/foo", "/", "/"),
+        ("/bar", "", "/xyz", "/xyz/bar"),
+        ("/", "", "/xyz", "/xyz/"),
+        ("/foo/bar", "/foo", "xyz", "/xyz/bar"),
+    ] {
+        assert_eq!(replace_prefix(path, prefix, replacement), expected, "{path} {prefix} {replacement}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_canonical_form_is_stable_and_free_of_dots_and_double_slashes(raw in "/[a./%25eE\\PC]{0,40}") {
+        if let Ok(path) = canonical(&raw) {
+            let again = canonical(&path);
+            prop_assert_eq!(again.as_deref(), Ok(&*path));
+            prop_assert!(path.starts_with('/') && !path.contains("//"));
+            prop_assert!(path.split('/').all(|segment| segment != "." && segment != ".."));
+            prop_assert!(path.is_ascii());
+        }
+    }
+}

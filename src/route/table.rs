@@ -1,0 +1,271 @@
+//! The table: sockets, their listeners, and the rules of their routes.
+
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, sync::Arc};
+
+use http::{HeaderMap, Method};
+
+use super::{Weighted, index::HostIndex, tree::PathTree};
+use crate::model::{HttpFilter, HttpMatch, PathMatch, Scheme, Timeouts, ValueMatch};
+
+/// Everything that is served, at one moment. Immutable; a change makes a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    pub(super) sockets: BTreeMap<SocketAddr, Arc<Socket>>,
+}
+
+/// One bound address and the listeners that share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    pub(super) listeners: HostIndex<Arc<Listener>>,
+}
+
+/// A listener of a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// `namespace/gateway/listener`: the name in metrics and logs.
+    pub name: Arc<str>,
+    pub port: NonZeroU16,
+    /// In order of precedence, as far as it does not depend on host and path.
+    pub(super) entries: Vec<Entry>,
+    pub(super) hosts: HostIndex<PathTree>,
+}
+
+/// One match of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) matches: HttpMatch,
+    pub(super) rule: Arc<Rule>,
+}
+
+/// What is known of a request when its route is looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Lower case, without port and trailing dot.
+    pub host: &'a str,
+    /// In canonical form ([`super::path::canonical`]).
+    pub path: &'a str,
+    /// Without the question mark.
+    pub query: Option<&'a str>,
+    pub method: &'a Method,
+    pub headers: &'a HeaderMap,
+}
+
+/// The answer to a lookup.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'t> {
+    Rule {
+        listener: &'t Listener,
+        rule: &'t Arc<Rule>,
+        path: &'t PathMatch,
+    },
+    /// A listener takes this host, but no rule matches.
+    NoRoute {
+        listener: &'t Listener,
+    },
+    /// No listener takes this host.
+    NoListener,
+}
+
+/// Two routes claim the same host, path and conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict<'t> {
+    /// Host and path.
+    pub at: String,
+    /// `namespace/name` of the routes.
+    pub winner: &'t Arc<str>,
+    pub loser: &'t Arc<str>,
+}
+
+/// What makes two matches the same: everything but the order of their conditions.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'m> {
+    path: (u8, &'m str),
+    method: Option<&'m str>,
+    conditions: Vec<(u8, &'m str, (u8, &'m str))>,
+}
+
+/// A rule of a route, ready to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// `namespace/name` of the route: its name in metrics and logs.
+    pub route: Arc<str>,
+    /// Name of the rule, else its index.
+    pub rule: Arc<str>,
+    pub filters: Vec<HttpFilter>,
+    pub backends: Weighted,
+    pub timeouts: Timeouts,
+    /// Why this rule can only answer 500.
+    pub invalid: Option<Arc<str>>,
+}
+
+/// A backend with the endpoints that may get requests now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// `namespace/name[:port]`: its identity, and its name in metrics and logs.
+    pub name: Arc<str>,
+    /// Sorted; may be empty.
+    pub endpoints: Vec<Endpoint>,
+    /// Why there is no endpoint, for logs and `explain`; empty if there is one.
+    pub reason: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    pub address: Address,
+    pub scheme: Scheme,
+    /// At least 1.
+    pub weight: u32,
+    /// The container's name, or the address as text.
+    pub name: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(Arc<Path>),
+}
+
+// === impl Table ===
+
+impl Table {
+    /// The addresses that must be bound. `[::]` stands for all addresses of both families, `0.0.0.0` for those of IPv4.
+    pub fn sockets(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.sockets.keys()
+    }
+
+    pub fn socket(&self, address: &SocketAddr) -> Option<&Socket> {
+        self.sockets.get(address).map(|socket| &**socket)
+    }
+}
+
+// === impl Socket ===
+
+impl Socket {
+    /// Finds the rule that serves `request`: the most specific listener for its host, then the standard's precedence
+    /// over all rules of all routes of that listener. The standard leaves the place of regular expressions open: here
+    /// they come after exact paths and before prefixes, so that a rule for `/` does not hide them.
+    pub fn find(&self, request: &Request<'_>) -> Found<'_> {
+        let Some(listener) = self.listeners.candidates(request.host).next() else {
+            return Found::NoListener;
+        };
+        listener
+            .hosts
+            .candidates(request.host)
+            .flat_map(|tree| tree.candidates(request.path))
+            .filter_map(|entry| listener.entries.get(entry as usize))
+            .find(|entry| entry.fits(request))
+            .map_or(Found::NoRoute { listener }, |entry| Found::Rule {
+                listener,
+                rule: &entry.rule,
+                path: &entry.matches.path,
+            })
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.values().map(|listener| &**listener)
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Every match of every rule, in order of precedence as far as it does not depend on host and path.
+    pub fn rules(&self) -> impl Iterator<Item = (&HttpMatch, &Arc<Rule>)> {
+        self.entries.iter().map(|entry| (&entry.matches, &entry.rule))
+    }
+
+    /// The matches that can never win, because another route has the same one and does something else.
+    pub fn conflicts(&self) -> Vec<Conflict<'_>> {
+        let mut conflicts = Vec::new();
+        for (host, tree) in self.hosts.iter() {
+            for group in tree.groups().filter(|group| group.len() > 1) {
+                self.conflicts_among(group, &host, &mut conflicts);
+            }
+        }
+        conflicts
+    }
+
+    fn conflicts_among<'t>(
+        &'t self,
+        group: &[u32],
+        host: &dyn std::fmt::Display,
+        conflicts: &mut Vec<Conflict<'t>>,
+    ) {
+        let mut winners: BTreeMap<Identity<'_>, &Entry> = BTreeMap::new();
+        for entry in group.iter().filter_map(|index| self.entries.get(*index as usize)) {
+            let winner = *winners.entry(Identity::of(&entry.matches)).or_insert(entry);
+            if winner.rule.route != entry.rule.route && !winner.rule.does_the_same(&entry.rule) {
+                let path = match &entry.matches.path {
+                    PathMatch::Prefix(prefix) if prefix.is_empty() => "/",
+                    PathMatch::Prefix(path) | PathMatch::Exact(path) => path,
+                    PathMatch::Regex(pattern) => pattern.as_str(),
+                };
+                conflicts.push(Conflict {
+                    at: format!("{host}{path}"),
+                    winner: &winner.rule.route,
+                    loser: &entry.rule.route,
+                });
+            }
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Whether it makes no difference which of both serves a request.
+    fn does_the_same(&self, other: &Self) -> bool {
+        self.backends.leads_where(&other.backends)
+            && self.filters == other.filters
+            && self.timeouts == other.timeouts
+            && self.invalid == other.invalid
+    }
+}
+
+// === impl Identity ===
+
+impl<'m> Identity<'m> {
+    fn of(matches: &'m HttpMatch) -> Self {
+        let path = match &matches.path {
+            PathMatch::Exact(path) => (0, &**path),
+            PathMatch::Prefix(path) => (1, &**path),
+            PathMatch::Regex(pattern) => (2, pattern.as_str()),
+        };
+        let value = |value: &'m ValueMatch| match value {
+            ValueMatch::Exact(value) => (0, &**value),
+            ValueMatch::Regex(pattern) => (1, pattern.as_str()),
+        };
+        let headers = matches.headers.iter().map(|header| (0, header.name.as_str(), value(&header.value)));
+        let query = matches.query.iter().map(|param| (1, &*param.name, value(&param.value)));
+        let mut conditions: Vec<(u8, &str, (u8, &str))> = headers.chain(query).collect();
+        conditions.sort_unstable();
+        Self { path, method: matches.method.as_ref().map(Method::as_str), conditions }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Holds everything but host and exact or prefix path against the request: those led here.
+    fn fits(&self, request: &Request<'_>) -> bool {
+        let matches = &self.matches;
+        matches.method.as_ref().is_none_or(|method| method == request.method)
+            && matches.headers.iter().all(|header| super::matching::header(header, request.headers))
+            && matches.query.iter().all(|param| super::matching::query(param, request.query))
+            && match &matches.path {
+                PathMatch::Exact(_) | PathMatch::Prefix(_) => true,
+                PathMatch::Regex(pattern) => pattern.matches(request.path),
+            }
+    }
+}
+
+// === impl Address ===
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

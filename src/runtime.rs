@@ -1,0 +1,10 @@
+//! Small generic futures that know nothing of proxies.
+
+pub mod backoff;
+pub mod drain;
+pub mod live;
+pub mod ready;
+pub mod reflect;
+pub mod tasks;
+
+pub use tasks::Tasks;

@@ -1,0 +1,183 @@
+//! The one place that starts tasks: each has a name and an owner, and is stopped when its owner is dropped.
+//!
+//! Why not bare spawns: a task that panics or returns early would leave a program that looks alive and does nothing.
+//! Here its end is a value that the owner waits for; for a task that should run for ever it is a reason to shut down.
+
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+/// Running tasks. Dropping it stops them all.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    running: JoinSet<Ended>,
+}
+
+/// A task that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub name: Arc<str>,
+    pub end: End,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Returned,
+    /// With the panic's message.
+    Panicked(String),
+}
+
+// === impl Tasks ===
+
+impl Tasks {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a task in a span of its name.
+    pub fn spawn(&mut self, name: impl Into<Arc<str>>, future: impl Future<Output = ()> + Send + 'static) {
+        let name = name.into();
+        let span = tracing::debug_span!("task", name = &*name);
+        self.running.spawn(watch(name, future).instrument(span));
+    }
+
+    /// Starts a task on this thread, inside a `LocalSet`. It has no span: this is for connections, where entering one
+    /// at each poll would show.
+    pub fn spawn_local(&mut self, name: impl Into<Arc<str>>, future: impl Future<Output = ()> + 'static) {
+        self.running.spawn_local(watch(name.into(), future));
+    }
+
+    /// Waits for the next task to end; pends for ever while there is none. Safe in a `select!`: nothing is lost when it
+    /// is dropped half-way.
+    pub async fn ended(&mut self) -> Ended {
+        loop {
+            match self.running.join_next().await {
+                Some(Ok(ended)) => return ended,
+                // Only `stop` aborts tasks, and their panics are caught.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// A task that is over already, if any.
+    pub fn try_ended(&mut self) -> Option<Ended> {
+        loop {
+            if let Ok(ended) = self.running.try_join_next()? {
+                return Some(ended);
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Waits until every task has ended by itself, and returns those that panicked.
+    pub async fn finish(&mut self) -> Vec<Ended> {
+        let mut panicked = Vec::new();
+        while !self.is_empty() {
+            if let Some(Ok(ended)) = self.running.join_next().await
+                && ended.end != End::Returned
+            {
+                panicked.push(ended);
+            }
+        }
+        panicked
+    }
+
+    /// Stops every task where it is, and waits until all are dropped.
+    pub async fn stop(&mut self) {
+        self.running.shutdown().await;
+    }
+}
+
+async fn watch(name: Arc<str>, future: impl Future<Output = ()>) -> Ended {
+    // Whatever the future shared is not used after a panic: the owner shuts down, or the connection is gone.
+    let end = match AssertUnwindSafe(future).catch_unwind().await {
+        Ok(()) => End::Returned,
+        Err(panic) => End::Panicked(message(&*panic)),
+    };
+    Ended { name, end }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+// === impl Ended ===
+
+/// ``task `discovery` panicked: …``, or ``task `discovery` ended early``.
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.end {
+            End::Returned => write!(f, "task `{}` ended early", self.name),
+            End::Panicked(message) => write!(f, "task `{}` panicked: {message}", self.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_early_end_and_a_panic_are_told_by_name() {
+        let mut tasks = Tasks::new();
+        tasks.spawn("short", async {});
+        assert_eq!(tasks.ended().await.to_string(), "task `short` ended early");
+        tasks.spawn("broken", async { panic!("at {}", "sea") });
+        assert_eq!(tasks.ended().await.to_string(), "task `broken` panicked: at sea");
+    }
+
+    #[tokio::test]
+    async fn a_local_task_needs_not_be_send() {
+        let local = tokio::task::LocalSet::new();
+        let mut tasks = Tasks::new();
+        let shared = std::rc::Rc::new(std::cell::Cell::new(0));
+        let seen = shared.clone();
+        local
+            .run_until(async {
+                tasks.spawn_local("connection", async move { seen.set(1) });
+                assert_eq!(tasks.ended().await.end, End::Returned);
+            })
+            .await;
+        assert_eq!(shared.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn stopping_drops_every_task() {
+        let mut tasks = Tasks::new();
+        let alive = Arc::new(());
+        let held = alive.clone();
+        tasks.spawn("endless", async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        tokio::task::yield_now().await;
+        tasks.stop().await;
+        assert_eq!((Arc::strong_count(&alive), tasks.is_empty()), (1, true));
+    }
+
+    #[tokio::test]
+    async fn finishing_waits_for_all_and_keeps_the_panics() {
+        let mut tasks = Tasks::new();
+        tasks.spawn("good", async { tokio::task::yield_now().await });
+        tasks.spawn("bad", async { panic!("lost") });
+        let panicked = tasks.finish().await;
+        assert_eq!(panicked, [Ended { name: "bad".into(), end: End::Panicked("lost".to_owned()) }]);
+        assert!(tasks.try_ended().is_none());
+    }
+
+    #[tokio::test]
+    async fn without_tasks_nothing_ends() {
+        assert!(Tasks::new().ended().now_or_never().is_none());
+    }
+}

@@ -1,0 +1,112 @@
+//! What people copy first has to be right: every file of `examples/`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use portolan::{
+    config::{check::check_paths, labels, yaml},
+    model::{Health, NetworkMode, Phase, Transport, Workload, WorkloadId},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn manifests() -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (compose, manifests): (Vec<_>, Vec<_>) =
+        files(&root().join("examples")).into_iter().partition(|path| path.ends_with("compose.yaml"));
+    assert!(manifests.len() >= 8 && compose.len() >= 2, "{manifests:?} {compose:?}");
+    (manifests, compose)
+}
+
+#[test]
+fn every_example_is_valid_without_a_warning() {
+    for path in manifests().0 {
+        let report = check_paths(std::slice::from_ref(&path));
+        assert!(!report.objects.is_empty(), "{} holds nothing", path.display());
+        assert!(report.diagnostics.is_empty(), "{}: {:#?}", path.display(), report.diagnostics);
+    }
+}
+
+#[test]
+fn all_examples_together_are_valid() {
+    let report = check_paths(&[root().join("examples")]);
+    assert!(report.is_valid(), "{:#?}", report.diagnostics);
+}
+
+#[test]
+fn every_example_names_its_schema_and_says_what_it_shows() {
+    for path in manifests().0 {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines();
+        let schema = lines.next().unwrap().strip_prefix("# yaml-language-server: $schema=").unwrap();
+        assert!(path.parent().unwrap().join(schema).is_file(), "{}: {schema}", path.display());
+        assert_eq!(lines.next(), Some("#"), "{}", path.display());
+        assert!(lines.next().unwrap().len() > 20, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_labels_of_compose_files_are_understood() {
+    for path in manifests().1 {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# "), "{} says nothing", path.display());
+        let parsed = yaml::parse(&text);
+        assert!(parsed.faults.is_empty(), "{}: {:?}", path.display(), parsed.faults);
+        let file = &parsed.documents[0].value;
+        let services = file["services"].as_object().unwrap();
+        let workloads: BTreeMap<_, _> = services
+            .iter()
+            .map(|(name, service)| {
+                let workload = workload(file["name"].as_str().unwrap(), name, &service["labels"]);
+                (workload.id.clone(), Arc::new(workload))
+            })
+            .collect();
+        let translation = labels::translate(&workloads, &labels::LabelSettings::default());
+        let problems: Vec<_> = translation.problems.values().flatten().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
+    }
+}
+
+/// As Compose would start it.
+fn workload(project: &str, service: &str, labels: &serde_json::Value) -> Workload {
+    let mut all = BTreeMap::from([
+        ("com.docker.compose.project".into(), project.into()),
+        ("com.docker.compose.service".into(), service.into()),
+    ]);
+    for (label, value) in labels.as_object().unwrap_or(&serde_json::Map::new()) {
+        all.insert(label.as_str().into(), value.as_str().expect("labels are texts").into());
+    }
+    Workload {
+        id: WorkloadId(service.into()),
+        name: format!("{project}-{service}-1").into(),
+        hostname: service.into(),
+        image: "example".into(),
+        created: 0,
+        phase: Phase::Running,
+        health: Health::Unchecked,
+        labels: all,
+        exposed: vec![(80.try_into().unwrap(), Transport::Tcp)],
+        published: Vec::new(),
+        network_mode: NetworkMode::Networks,
+        networks: Vec::new(),
+    }
+}
