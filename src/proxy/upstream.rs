@@ -12,10 +12,14 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::config::Limits;
 use crate::route::{self, Address, Table, Target};
@@ -27,6 +31,8 @@ pub(super) use stream::Stream;
 pub(super) struct Upstreams {
     endpoints: RefCell<BTreeMap<Address, Rc<Endpoint>>>,
     turns: RefCell<BTreeMap<Arc<str>, Rc<Cell<u64>>>>,
+    /// Told when something happens on a connection that waits.
+    stirred: Arc<Notify>,
 }
 
 /// What lasts of an endpoint as long as its address does.
@@ -35,6 +41,19 @@ pub(super) struct Endpoint {
     /// The one that was used last is at the end.
     idle: RefCell<Vec<Idle>>,
     most_idle: usize,
+    stir: Arc<Stir>,
+    /// `stir`, as the connections that wait know it.
+    waker: Waker,
+}
+
+/// Something has happened on a connection that waits: as nobody has asked anything, it is the endpoint that closes it.
+///
+/// Why not leave that to the next use or the next tick: a connection that is not closed while a container still has its
+/// network goes on trying to say goodbye to an address that nobody has, and while the kernel looks for that address in
+/// vain, a new container that was given it cannot be reached for up to a second.
+struct Stir {
+    has_stirred: AtomicBool,
+    told: Arc<Notify>,
 }
 
 struct Idle {
@@ -71,9 +90,9 @@ impl Upstreams {
         let mut slots = Vec::with_capacity(backend.endpoints.len());
         for endpoint in &backend.endpoints {
             total += u64::from(endpoint.weight.max(1));
-            let state = endpoints
-                .entry(endpoint.address.clone())
-                .or_insert_with_key(|address| Rc::new(Endpoint::new(address.clone(), limits.pool_idle)));
+            let state = endpoints.entry(endpoint.address.clone()).or_insert_with_key(|address| {
+                Rc::new(Endpoint::new(address.clone(), limits.pool_idle, &self.stirred))
+            });
             let state = state.clone();
             slots.push(Slot { endpoint: state, name: endpoint.name.clone(), upto: total });
         }
@@ -93,9 +112,21 @@ impl Upstreams {
     /// Closes connections that have waited too long or that the endpoint has closed.
     pub(super) fn expire(&self, now: Instant, limits: &Limits) {
         for endpoint in self.endpoints.borrow().values() {
-            endpoint.idle.borrow_mut().retain_mut(|idle| {
-                now.duration_since(idle.since) < limits.pool_idle_timeout && idle.exchange.is_reusable()
-            });
+            endpoint.retain(|idle| now.duration_since(idle.since) < limits.pool_idle_timeout);
+        }
+    }
+
+    /// Pends until something happens on a connection that waits. Loses nothing when it is dropped.
+    pub(super) async fn stirred(&self) {
+        self.stirred.notified().await;
+    }
+
+    /// Closes what has been closed at the other end since it was last asked.
+    pub(super) fn close_stirred(&self) {
+        for endpoint in self.endpoints.borrow().values() {
+            if endpoint.stir.has_stirred.swap(false, Ordering::AcqRel) {
+                endpoint.retain(|_| true);
+            }
         }
     }
 
@@ -127,8 +158,14 @@ impl Upstreams {
 // === impl Endpoint ===
 
 impl Endpoint {
-    fn new(address: Address, most_idle: usize) -> Self {
-        Self { address, idle: RefCell::default(), most_idle }
+    fn new(address: Address, most_idle: usize, told: &Arc<Notify>) -> Self {
+        let stir = Arc::new(Stir { has_stirred: AtomicBool::new(false), told: told.clone() });
+        let waker = stir.clone().into();
+        Self { address, idle: RefCell::default(), most_idle, stir, waker }
+    }
+
+    fn retain(&self, stays: impl Fn(&Idle) -> bool) {
+        self.idle.borrow_mut().retain_mut(|idle| stays(idle) && idle.exchange.is_reusable(&self.waker));
     }
 
     /// The connection that was used last. It may have been closed since.
@@ -140,6 +177,20 @@ impl Endpoint {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most_idle {
             idle.push(Idle { exchange, since: now });
+        }
+    }
+}
+
+// === impl Stir ===
+
+impl Wake for Stir {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.has_stirred.swap(true, Ordering::AcqRel) {
+            self.told.notify_one();
         }
     }
 }

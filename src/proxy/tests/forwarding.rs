@@ -251,6 +251,31 @@ async fn a_pooled_connection_that_has_died_is_replaced_without_a_trace() {
 }
 
 #[tokio::test]
+async fn a_pooled_connection_is_closed_as_soon_as_the_backend_has_closed_it() {
+    // Says goodbye after its answer, and then how long it took to be answered.
+    let server = Server::start(|mut client, heard, _| async move {
+        if client.request().await.is_some() {
+            client.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            client.stream.shutdown().await.unwrap();
+            let closed = tokio::time::Instant::now();
+            assert_eq!(client.stream.read(&mut [0]).await.unwrap(), 0);
+            heard.lock().unwrap().push(closed.elapsed().as_millis().to_string());
+        }
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    for round in 1..=7 {
+        assert_eq!(proxy.status("/").await, 200);
+        until("closed", || server.heard().len() == round).await;
+    }
+    let mut times: Vec<u64> = server.heard().iter().map(|time| time.parse().unwrap()).collect();
+    times.sort_unstable();
+    // A worker's tick, which would find it too, is 250 ms long.
+    assert!(times[3] < 60, "{times:?}");
+}
+
+#[tokio::test]
 async fn what_may_not_be_repeated_is_not() {
     // Reads the request and hangs up.
     let server = Server::start(|mut client, heard, _| async move {

@@ -1,8 +1,8 @@
 //! One connection to an endpoint, and the request that is on it.
 //!
 //! Why no task for each connection: whoever waits for the response polls the connection itself, so a request is one
-//! task from the client's socket to the endpoint's and back. A connection that waits to be used again is polled by
-//! nobody; whether it is still open is found out when it is taken.
+//! task from the client's socket to the endpoint's and back. A connection that waits to be used again wakes its
+//! endpoint, which closes it.
 
 use std::{
     future::{Future, poll_fn},
@@ -123,16 +123,16 @@ impl Exchange {
     pub(in crate::proxy) fn finish(mut self: Box<Self>, now: Instant) {
         self.is_reused = true;
         if let Some(endpoint) = self.endpoint.upgrade()
-            && self.is_reusable()
+            && self.is_reusable(&endpoint.waker)
         {
             endpoint.keep(self, now);
         }
     }
 
-    pub(super) fn is_reusable(&mut self) -> bool {
-        // Nobody waits for it: what the waker would tell is found out by the next poll. And it must not keep the waker of
-        // the task that used it last, or the next request on it would wake that one.
-        poll(&mut self.connection, &mut self.state, &mut Context::from_waker(Waker::noop()));
+    /// `waker` is woken when something happens on it: never the waker of the task that used it last, which the next
+    /// request on it would wake.
+    pub(super) fn is_reusable(&mut self, waker: &Waker) -> bool {
+        poll(&mut self.connection, &mut self.state, &mut Context::from_waker(waker));
         self.state == State::Open && self.sender.is_ready()
     }
 

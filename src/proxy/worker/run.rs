@@ -50,7 +50,7 @@ pub(in crate::proxy) async fn run(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut swept = true;
     loop {
-        // Each arm loses nothing when another one is taken: all three can be asked again.
+        // Each arm loses nothing when another one is taken: all of them can be asked again.
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Open(address, socket)) => {
@@ -80,6 +80,7 @@ pub(in crate::proxy) async fn run(
                 worker.changed.notify_waiters();
                 swept = false;
             }
+            () = worker.upstreams.stirred() => worker.upstreams.close_stirred(),
             _ = tick.tick() => {
                 worker.tick();
                 if !swept {
