@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod drain;
 pub mod live;
+pub mod nest;
 pub mod ready;
 pub mod reflect;
 pub mod tasks;

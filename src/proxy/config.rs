@@ -45,6 +45,29 @@ pub struct Limits {
     pub pool_idle_timeout: Duration,
     /// Unused connections kept for each endpoint.
     pub pool_idle: usize,
+    pub http2: Http2,
+}
+
+/// Bounds of HTTP/2, for each connection of a client. A head is bounded by [`Limits::head_bytes`] too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Requests at the same time.
+    pub streams: u32,
+    /// Fields of a head; each part of a cookie counts.
+    pub fields: usize,
+    /// Requests that a client takes back before they have begun, and mistakes that cost it a stream; after so many the
+    /// connection is closed.
+    pub resets: usize,
+    /// Requests that a client takes back before they are answered, unless more have been answered.
+    pub cancelled: u32,
+    /// What a client may send ahead of the backend, in bytes: for each request, and in all.
+    pub stream_window: u32,
+    pub window: u32,
+    /// How long a client may take nothing of an answer that is there.
+    pub unread: Duration,
+    /// How often a silent client is asked whether it lives, and how long it may take to answer.
+    pub ping_every: Duration,
+    pub ping_timeout: Duration,
 }
 
 // === impl Config ===
@@ -77,6 +100,25 @@ impl Default for Limits {
             unreachable_grace: Duration::from_secs(1),
             pool_idle_timeout: Duration::from_secs(50),
             pool_idle: 64,
+            http2: Http2::default(),
+        }
+    }
+}
+
+// === impl Http2 ===
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            streams: 100,
+            fields: 200,
+            resets: 50,
+            cancelled: 200,
+            stream_window: 256 << 10,
+            window: 1 << 20,
+            unread: Duration::from_secs(50),
+            ping_every: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
         }
     }
 }

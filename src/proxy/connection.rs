@@ -3,6 +3,7 @@
 //! Why no timer for each connection: arming one costs more than looking at a thousand. A worker's tick looks at all of
 //! its connections and tells the late ones by [`Connection::tell`].
 
+mod http2;
 mod io;
 
 use std::{
@@ -22,7 +23,8 @@ use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time:
 
 use super::{config::Limits, http, upgrade::Tunnel, worker::Worker};
 use crate::telemetry::metrics::sharded::Count;
-pub(super) use io::ClientIo;
+pub(super) use http2::Lane;
+use io::ClientIo;
 
 pub(super) struct Connection {
     /// Of the client, as IPv4 where it came by IPv4.
@@ -41,6 +43,13 @@ pub(super) struct Connection {
     pub(super) tunnel: RefCell<Option<Tunnel>>,
     phase: Cell<Phase>,
     since: Cell<Instant>,
+    /// Requests under way: more than one is HTTP/2.
+    requests: Cell<u32>,
+    /// Requests that were answered, and those that the client took back.
+    answered: Cell<u32>,
+    cancelled: Cell<u32>,
+    /// The client has begun as HTTP/2 does.
+    speaks_http2: Cell<bool>,
     said: Cell<Option<Word>>,
     waker: RefCell<Option<Waker>>,
     pub(super) counts: Rc<SocketCounts>,
@@ -86,10 +95,27 @@ pub(super) struct SocketCounts {
     pub(super) bytes_out: Arc<Count>,
 }
 
+/// Something under way on a connection. Dropping it is its end.
+pub(super) struct Busy(Rc<Connection>);
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Answered,
+    /// The client took it back before there was an answer.
+    Cancelled,
+    /// The connection is a tunnel now.
+    Tunnel,
+}
+
 /// How serving HTTP ended.
 enum Ended {
     Closed,
     Aborted,
+    /// What came is not HTTP.
+    Refused,
+    /// The client speaks HTTP/2.
+    Other,
 }
 
 // === impl Connection ===
@@ -114,13 +140,46 @@ impl Connection {
             tunnel: RefCell::new(None),
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
+            requests: Cell::new(0),
+            answered: Cell::new(0),
+            cancelled: Cell::new(0),
+            speaks_http2: Cell::new(false),
             said: Cell::new(None),
             waker: RefCell::new(None),
             counts,
         }
     }
 
-    pub(super) fn enter(&self, phase: Phase, now: Instant) {
+    /// A request begins.
+    pub(super) fn begin(&self, now: Instant) {
+        let before = self.requests.get();
+        self.requests.set(before + 1);
+        if before == 0 {
+            self.enter(Phase::Active, now);
+        }
+    }
+
+    /// A request has ended.
+    pub(super) fn end(&self, end: End, now: Instant) {
+        let left = self.requests.get().saturating_sub(1);
+        self.requests.set(left);
+        match end {
+            End::Tunnel => return self.enter(Phase::Tunnel, now),
+            End::Answered => self.answered.set(self.answered.get().saturating_add(1)),
+            End::Cancelled => self.cancelled.set(self.cancelled.get().saturating_add(1)),
+        }
+        if left == 0 {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    /// Whether a client has taken back more requests than one that means well would.
+    fn is_abusive(&self, limits: &Limits) -> bool {
+        let cancelled = self.cancelled.get();
+        cancelled > limits.http2.cancelled && cancelled > self.answered.get()
+    }
+
+    fn enter(&self, phase: Phase, now: Instant) {
         let (before, after) = (self.gauge(self.phase.replace(phase)), self.gauge(phase));
         self.since.set(now);
         if let Some(gauge) = before {
@@ -151,12 +210,18 @@ impl Connection {
 
     /// What to tell a client that takes longer than is allowed for what it should do now.
     pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<Word> {
+        if self.is_abusive(limits) {
+            return Some(Word::Abort);
+        }
+        let elapsed = now.duration_since(self.since.get());
         let (limit, word) = match self.phase.get() {
             Phase::Fresh | Phase::Head => (limits.head_timeout, Word::Abort),
+            // A client of HTTP/2 has to say that it has heard that this is the end.
+            Phase::Idle if elapsed >= limits.idle_timeout + limits.head_timeout => (elapsed, Word::Abort),
             Phase::Idle => (limits.idle_timeout, Word::Finish),
             Phase::Active | Phase::Tunnel | Phase::Closed => return None,
         };
-        (now.duration_since(self.since.get()) >= limit).then_some(word)
+        (elapsed >= limit).then_some(word)
     }
 
     /// Tells the future that serves this connection; a stronger word replaces a weaker one.
@@ -192,20 +257,62 @@ impl Drop for Connection {
     }
 }
 
+// === impl Busy ===
+
+impl Busy {
+    fn new(connection: Rc<Connection>) -> Self {
+        connection.begin(Instant::now());
+        Self(connection)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end(End::Answered, Instant::now());
+    }
+}
+
 // === serving ===
 
 /// Serves one connection to its end.
 pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream: TcpStream) {
-    let io = TokioIo::new(ClientIo::new(stream, connection.clone()));
+    let io = ClientIo::new(stream, connection.clone());
+    if let Some(io) = serve_http1(&worker, &connection, io).await {
+        serve_http2(&worker, &connection, io).await;
+    }
+}
+
+/// Serves a client that has begun with the preface of HTTP/2, or has chosen `h2` by ALPN.
+async fn serve_http2(worker: &Rc<Worker>, connection: &Rc<Connection>, io: ClientIo) {
+    let (io, ended) = http2::serve(worker, connection, io).await;
+    let Some(mut io) = io else { return };
+    match ended {
+        Ended::Aborted => {}
+        Ended::Closed | Ended::Other => linger(connection, &mut io).await,
+        Ended::Refused => {
+            http::unreadable(worker, connection);
+            linger(connection, &mut io).await;
+        }
+    }
+}
+
+/// Gives the socket back, with what was read of it, if the client speaks HTTP/2.
+async fn serve_http1(worker: &Rc<Worker>, connection: &Rc<Connection>, io: ClientIo) -> Option<ClientIo> {
+    let io = TokioIo::new(io);
     let service = {
         let (worker, connection) = (worker.clone(), connection.clone());
-        hyper::service::service_fn(move |request| http::answer(worker.clone(), connection.clone(), request))
+        hyper::service::service_fn(move |request| {
+            http::answer(worker.clone(), connection.clone(), None, request)
+        })
     };
     let mut serving = worker.http1.serve_connection(io, service);
     let result = poll_fn(|cx| {
         // What has come already is read before a word to finish is heard: it is answered still.
         if let Poll::Ready(result) = Pin::new(&mut serving).poll(cx) {
             return Poll::Ready(result.map(|()| Ended::Closed));
+        }
+        if connection.speaks_http2.get() {
+            return Poll::Ready(Ok(Ended::Other));
         }
         match connection.hear(cx.waker()) {
             Some(Word::Abort) => Poll::Ready(Ok(Ended::Aborted)),
@@ -221,16 +328,21 @@ pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream
     let mut io = parts.io.into_inner();
     let tunnel = connection.tunnel.take();
     match (result, tunnel) {
-        (Ok(Ended::Aborted), _) => {}
-        (Ok(Ended::Closed), Some(tunnel)) => tunnel.run(&connection, io, parts.read_buf).await,
-        (Ok(Ended::Closed), None) => linger(&connection, &mut io).await,
+        (Ok(Ended::Other), _) => return Some(io),
+        (Ok(Ended::Aborted | Ended::Refused), _) => {}
+        (Ok(Ended::Closed), Some(tunnel)) => {
+            io.ignore_framing();
+            tunnel.run(connection, io, parts.read_buf).await;
+        }
+        (Ok(Ended::Closed), None) => linger(connection, &mut io).await,
         (Err(error), _) => {
             if error.is_parse() {
-                http::unreadable(&worker, &connection);
+                http::unreadable(worker, connection);
             }
-            linger(&connection, &mut io).await;
+            linger(connection, &mut io).await;
         }
     }
+    None
 }
 
 /// Closes so that the client gets all of the answer: closing while it still sends would make the kernel throw away

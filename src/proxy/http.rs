@@ -1,6 +1,7 @@
 //! A request, from its head to its answer: check → find route → request filters → pick endpoint → forward (retry) →
 //! response filters → record.
 
+mod adopt;
 mod body;
 mod check;
 mod fields;
@@ -11,12 +12,12 @@ mod refusal;
 
 use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Lane},
     worker::{Choice, Routed, Unrouted, Worker},
 };
 use crate::route;
@@ -61,13 +62,14 @@ enum Answer {
 pub(super) async fn answer(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
+    lane: Option<Rc<Lane>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let mut record = Record::begin(worker.clone(), connection.clone(), &request);
-    let (head, incoming) = request.into_parts();
+    let mut record = Record::begin(worker.clone(), connection.clone(), lane, &request);
+    let (mut head, incoming) = request.into_parts();
     let client = client(&worker, &connection, &head.headers);
     record.identified(&client);
-    let answer = match check(&connection, &head, incoming) {
+    let answer = match check(&worker, &connection, &mut head, incoming) {
         Ok((target, upload, wants)) => {
             if let Some(upload) = &upload {
                 record.uploading(upload);
@@ -91,11 +93,30 @@ pub(super) async fn answer(
 
 type Checked = (Target, Option<Rc<Upload>>, Wants);
 
-fn check(connection: &Connection, head: &Parts, incoming: Incoming) -> Result<Checked, Refusal> {
+fn check(
+    worker: &Worker,
+    connection: &Connection,
+    head: &mut Parts,
+    incoming: Incoming,
+) -> Result<Checked, Refusal> {
+    if head.version == Version::HTTP_2 {
+        return check_http2(worker, head, incoming);
+    }
     let target = Target::of(head)?;
     let wants = if check::asks_for_websocket(head) { Wants::WebSocket } else { Wants::Http };
     if wants == Wants::WebSocket && (!connection.opaque.get() || !incoming.is_end_stream()) {
         return Err(Refusal::Upgrade);
+    }
+    let upload = (!incoming.is_end_stream()).then(|| Upload::new(incoming));
+    Ok((target, upload, wants))
+}
+
+fn check_http2(worker: &Worker, head: &mut Parts, incoming: Incoming) -> Result<Checked, Refusal> {
+    let wants = adopt::adopt(head, worker.config.limits.http2.fields)?;
+    let target = Target::of(head)?;
+    adopt::to_origin_form(head);
+    if wants == Wants::WebSocket {
+        adopt::ask_for_websocket(head, [worker.random(), worker.random()]);
     }
     let upload = (!incoming.is_end_stream()).then(|| Upload::new(incoming));
     Ok((target, upload, wants))
@@ -180,7 +201,14 @@ async fn exchange(
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    return switch(connection, asked.wants, response, exchange);
+                    return switch(connection, record.lane(), asked, response, exchange);
+                }
+                if asked.wants == Wants::WebSocket
+                    && record.lane().is_some()
+                    && response.status().is_success()
+                {
+                    // To a request to connect this would mean that there is a tunnel.
+                    return Err(Refusal::Switched);
                 }
                 fields::strip_response(response.headers_mut());
                 filters::response_headers(rule.filters(choice), response.headers_mut());
@@ -220,10 +248,11 @@ fn redirected(status: StatusCode, location: HeaderValue) -> Answer {
     Answer::Own(status, headers)
 }
 
-/// The backend agreed to switch: the connection becomes a tunnel once this answer is sent.
+/// The backend agreed to switch: the connection, or the stream, becomes a tunnel once this answer is sent.
 fn switch(
-    connection: &Connection,
-    wants: Wants,
+    connection: &Rc<Connection>,
+    lane: Option<&Rc<Lane>>,
+    asked: &Asked<'_>,
     response: Response<Incoming>,
     exchange: Box<super::upstream::Exchange>,
 ) -> Result<Answer, Refusal> {
@@ -231,12 +260,19 @@ fn switch(
         .headers()
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let stream = if wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
+    let stream = if asked.wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
     let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
-    *connection.tunnel.borrow_mut() = Some(super::upgrade::Tunnel::new(stream, early));
+    let tunnel = super::upgrade::Tunnel::new(stream, early);
     let mut headers = response.into_parts().0.headers;
     fields::strip_response(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
+    if let Some(lane) = lane {
+        // RFC 8441 section 5: what the handshake of HTTP/1.1 proves is proven by HTTP/2 itself.
+        headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+        lane.tunnel(connection, tunnel);
+        return Ok(Answer::Own(StatusCode::OK, headers));
+    }
+    *connection.tunnel.borrow_mut() = Some(tunnel);
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Ok(Answer::Switch(headers))
@@ -256,7 +292,7 @@ fn respond(answer: Answer, mut record: Record) -> Response<Body> {
         Answer::Response(response, exchange, deadline) => {
             record.answered(response.status());
             let (mut head, incoming) = response.into_parts();
-            head.version = http::Version::HTTP_11;
+            head.version = Version::HTTP_11;
             head.extensions.clear();
             Response::from_parts(head, Body::download(incoming, exchange, deadline, record))
         }

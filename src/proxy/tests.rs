@@ -2,6 +2,7 @@
 
 mod forwarding;
 mod hostile;
+mod http2;
 mod lifecycle;
 mod records;
 mod streaming;

@@ -1,12 +1,9 @@
 //! After a switch of protocols: bytes both ways, until both ends are done.
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::{
-    connection::{ClientIo, Connection},
-    upstream::Stream,
-};
+use super::{connection::Connection, upstream::Stream};
 
 /// The backend's half of a connection that is not HTTP any more.
 pub(super) struct Tunnel {
@@ -27,8 +24,10 @@ impl Tunnel {
 
     /// Copies until both directions have ended, one broke, or the connection is told to abort. `early` is what the
     /// client sent before it saw the answer. An end in one direction is passed on; the other goes on.
-    pub(super) async fn run(mut self, connection: &Connection, mut client: ClientIo, early: Bytes) {
-        client.ignore_framing();
+    pub(super) async fn run<C>(mut self, connection: &Connection, mut client: C, early: Bytes)
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
         let copy = async {
             client.write_all(&self.early).await?;
             self.stream.write_all(&early).await?;

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -22,7 +23,11 @@ pub(in crate::proxy) struct ClientIo {
 }
 
 enum Framing {
+    /// Nothing has come, or this beginning of HTTP/2's preface.
+    Opening(Vec<u8>),
     Checked(Scanner),
+    /// HTTP/2: what has come is still to be read by its parser.
+    Unread(Bytes),
     /// What the parser gets in the place of refused bytes: no parser takes it for anything but an error.
     Refused {
         substitute: &'static [u8],
@@ -30,6 +35,9 @@ enum Framing {
     /// The parser is out of the way.
     Ignored,
 }
+
+/// What a client that knows that we speak HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 // === impl ClientIo ===
 
@@ -40,7 +48,7 @@ impl ClientIo {
     const SUBSTITUTE: &'static [u8] = b"\0\r\n\r\n";
 
     pub(super) fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { stream, connection, scanner: Framing::Checked(Scanner::new()) }
+        Self { stream, connection, scanner: Framing::Opening(Vec::new()) }
     }
 
     /// From now on bytes are only counted.
@@ -52,8 +60,63 @@ impl ClientIo {
     pub(super) fn is_between_requests(&self) -> bool {
         match &self.scanner {
             Framing::Checked(scanner) => scanner.state() == State::Between,
-            Framing::Refused { .. } | Framing::Ignored => false,
+            Framing::Opening(begun) => begun.is_empty(),
+            Framing::Unread(_) | Framing::Refused { .. } | Framing::Ignored => false,
         }
+    }
+
+    /// Reads from the socket; after a part of the preface at most the rest of it.
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let rest = match &self.scanner {
+            Framing::Opening(begun) if !begun.is_empty() => PREFACE.len() - begun.len(),
+            Framing::Opening(_)
+            | Framing::Checked(_)
+            | Framing::Unread(_)
+            | Framing::Refused { .. }
+            | Framing::Ignored => return Pin::new(&mut self.stream).poll_read(cx, buffer),
+        };
+        let mut bytes = [0; PREFACE.len()];
+        let mut part = ReadBuf::new(&mut bytes[..rest.min(buffer.remaining())]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        buffer.put_slice(part.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at the first bytes, behind `before`. `None` means that they are kept: there is nothing for the parser of
+    /// HTTP/1 yet, or ever.
+    fn open(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> Option<()> {
+        let Framing::Opening(begun) = &mut self.scanner else { return Some(()) };
+        let new = &buffer.filled()[before..];
+        if begun.is_empty() && !is_preface(new) {
+            self.scanner = Framing::Checked(Scanner::new());
+            return Some(());
+        }
+        begun.extend_from_slice(new);
+        buffer.set_filled(before);
+        let begun = std::mem::take(begun);
+        if !is_preface(&begun) {
+            self.scanner = Framing::Checked(Scanner::new());
+            // There is room: not more than the rest of the preface was read, and nothing before that was handed over.
+            buffer.put_slice(&begun[..begun.len().min(buffer.remaining())]);
+            return Some(());
+        }
+        if begun.len() < PREFACE.len() {
+            self.scanner = Framing::Opening(begun);
+        } else {
+            self.scanner = Framing::Unread(begun.into());
+            self.connection.speaks_http2.set(true);
+        }
+        None
+    }
+
+    /// Hands over what was read before it was known to be HTTP/2.
+    fn unread(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let Framing::Unread(kept) = &mut self.scanner else { return false };
+        buffer.put_slice(&kept.split_to(kept.len().min(buffer.remaining())));
+        if kept.is_empty() {
+            self.scanner = Framing::Ignored;
+        }
+        true
     }
 
     /// Looks at the bytes behind `before` and replaces those that are refused.
@@ -70,6 +133,12 @@ impl ClientIo {
             self.scanner = Framing::Refused { substitute: substitute(Self::SUBSTITUTE, buffer) };
         }
     }
+}
+
+/// Whether `bytes` are the beginning of the preface, or begin with it.
+fn is_preface(bytes: &[u8]) -> bool {
+    let length = bytes.len().min(PREFACE.len());
+    bytes[..length] == PREFACE[..length]
 }
 
 /// Puts as much of `rest` into the buffer as it takes, and gives what is left.
@@ -90,14 +159,26 @@ impl AsyncRead for ClientIo {
             *rest = substitute(rest, buffer);
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        let read = buffer.filled().len() - before;
-        if read > 0 {
-            this.connection.counts.bytes_in.add(read as u64);
-            this.check(buffer, before);
+        if this.connection.speaks_http2.get() && this.unread(buffer) {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        let before = buffer.filled().len();
+        loop {
+            ready!(this.poll_stream(cx, buffer))?;
+            let read = buffer.filled().len() - before;
+            if read == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            this.connection.counts.bytes_in.add(read as u64);
+            if this.open(buffer, before).is_some() {
+                this.check(buffer, before);
+                return Poll::Ready(Ok(()));
+            }
+            if this.connection.speaks_http2.get() {
+                // The parser of HTTP/1 gets nothing, and is left.
+                return Poll::Pending;
+            }
+        }
     }
 }
 

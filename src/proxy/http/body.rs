@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::record::Record;
-use crate::proxy::upstream::Exchange;
+use crate::proxy::{connection::Lane, upstream::Exchange};
 
 /// The body of a request on its way to an endpoint.
 pub(in crate::proxy) enum RequestBody {
@@ -62,7 +62,13 @@ pub(in crate::proxy) struct Body {
 enum Kind {
     Empty,
     Page(Bytes),
-    Download { incoming: Incoming, exchange: Option<Box<Exchange>>, deadline: Option<Pin<Box<Sleep>>> },
+    Download {
+        incoming: Incoming,
+        exchange: Option<Box<Exchange>>,
+        deadline: Option<Pin<Box<Sleep>>>,
+        /// What was read and is too much for one piece.
+        rest: Bytes,
+    },
     Failed(io::Error),
 }
 
@@ -192,7 +198,10 @@ impl Body {
         record: Record,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        Self { kind: Kind::Download { incoming, exchange: Some(exchange), deadline }, record }
+        Self {
+            kind: Kind::Download { incoming, exchange: Some(exchange), deadline, rest: Bytes::new() },
+            record,
+        }
     }
 }
 
@@ -220,7 +229,10 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        let frame = match &mut this.kind {
+        if let Some(lane) = this.record.lane() {
+            lane.unread(None);
+        }
+        let mut frame = match &mut this.kind {
             Kind::Empty => None,
             Kind::Failed(error) => {
                 let error = std::mem::replace(error, io::ErrorKind::BrokenPipe.into());
@@ -231,7 +243,8 @@ impl http_body::Body for Body {
                 this.kind = Kind::Empty;
                 Some(Frame::data(page))
             }
-            Kind::Download { incoming, exchange, deadline } => {
+            Kind::Download { rest, .. } if !rest.is_empty() => Some(Frame::data(std::mem::take(rest))),
+            Kind::Download { incoming, exchange, deadline, .. } => {
                 if let Some(deadline) = deadline
                     && deadline.as_mut().poll(cx).is_ready()
                 {
@@ -251,7 +264,15 @@ impl http_body::Body for Body {
                 }
             }
         };
-        if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+        if let Some(data) = frame.as_mut().and_then(Frame::data_mut) {
+            if let Some(lane) = this.record.lane() {
+                lane.unread(Some(this.record.coarse_now()));
+                if let Kind::Download { rest, .. } = &mut this.kind
+                    && data.len() > Lane::PIECE
+                {
+                    *rest = data.split_off(Lane::PIECE);
+                }
+            }
             this.record.sent(data.len());
         }
         Poll::Ready(frame.map(Ok))
@@ -261,7 +282,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Page(_) | Kind::Failed(_) => false,
-            Kind::Download { incoming, .. } => incoming.is_end_stream(),
+            Kind::Download { incoming, rest, .. } => rest.is_empty() && incoming.is_end_stream(),
         }
     }
 
@@ -277,6 +298,9 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
+        if self.record.lane().is_some_and(|lane| lane.is_given_up()) {
+            self.record.fail("client: it took nothing of its answer for too long");
+        }
         if let Kind::Download { exchange, .. } = &mut self.kind
             && let Some(exchange) = exchange.take()
         {

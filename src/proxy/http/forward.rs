@@ -204,6 +204,8 @@ fn kind(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Method
         | Refusal::Host(_)
         | Refusal::Path(_)
+        | Refusal::Fields
+        | Refusal::Length
         | Refusal::Upgrade
         | Refusal::Upload
         | Refusal::NoListener

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{body::Upload, fields::Client};
 use crate::{
     proxy::{
-        connection::{Connection, Phase},
+        connection::{Connection, End, Lane},
         worker::{Series, Worker},
     },
     telemetry::access,
@@ -19,6 +19,8 @@ use crate::{
 pub(in crate::proxy) struct Record {
     worker: Rc<Worker>,
     connection: Rc<Connection>,
+    /// Absent in HTTP/1.
+    lane: Option<Rc<Lane>>,
     series: Option<Rc<Series>>,
     pub(super) started: Instant,
     method: &'static str,
@@ -53,21 +55,27 @@ impl Record {
     /// The status of a request whose client went away before there was an answer, as nginx counts it.
     const GONE: u16 = 499;
 
-    pub(super) fn begin(worker: Rc<Worker>, connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
+    pub(super) fn begin(
+        worker: Rc<Worker>,
+        connection: Rc<Connection>,
+        lane: Option<Rc<Lane>>,
+        request: &Request<Incoming>,
+    ) -> Self {
         let started = Instant::now();
-        connection.enter(Phase::Active, started);
-        let line = worker.is_logging().then(|| Line::boxed(&connection, request));
+        connection.begin(started);
+        let logged = worker.is_logging().then(|| Line::boxed(&connection, request));
         let method = method_label(request.method());
         Self {
             worker,
             connection,
+            lane,
             series: None,
             started,
             method,
             status: None,
             upstream: None,
             bytes_out: 0,
-            line,
+            line: logged,
         }
     }
 
@@ -118,6 +126,11 @@ impl Record {
         self.worker.now()
     }
 
+    /// The stream of HTTP/2 that the request came by.
+    pub(super) fn lane(&self) -> Option<&Rc<Lane>> {
+        self.lane.as_ref()
+    }
+
     pub(super) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
     }
@@ -138,7 +151,7 @@ impl Record {
             method: line.method.as_str(),
             host: &host,
             path: path.as_bytes(),
-            protocol: if line.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: protocol(line.version),
             status,
             bytes_in: line.upload.as_ref().map_or(0, |upload| upload.bytes()),
             bytes_out: self.bytes_out,
@@ -161,8 +174,12 @@ impl Drop for Record {
         let now = Instant::now();
         let duration = now.duration_since(self.started);
         let status = self.status.map_or(Self::GONE, |status| status.as_u16());
-        let is_tunnel = self.status == Some(StatusCode::SWITCHING_PROTOCOLS);
-        self.connection.enter(if is_tunnel { Phase::Tunnel } else { Phase::Idle }, now);
+        let end = match self.status {
+            Some(StatusCode::SWITCHING_PROTOCOLS) => End::Tunnel,
+            Some(_) => End::Answered,
+            None => End::Cancelled,
+        };
+        self.connection.end(end, now);
         let series = self.series.take().unwrap_or_else(|| self.worker.no_series());
         series.requests(&self.worker.metrics, status, self.method).add(1);
         series.request_seconds.observe(duration);
@@ -186,7 +203,7 @@ impl Line {
             client: connection.peer,
             request_id: None,
             method: request.method().clone(),
-            host: field(header::HOST),
+            host: field(header::HOST).or_else(|| authority(request.uri())),
             uri: request.uri().clone(),
             version: request.version(),
             user_agent: field(header::USER_AGENT),
@@ -196,6 +213,19 @@ impl Line {
             reason: String::new(),
             upload: None,
         })
+    }
+}
+
+/// What stands for `Host` in HTTP/2.
+fn authority(uri: &Uri) -> Option<HeaderValue> {
+    HeaderValue::try_from(uri.authority()?.as_str()).ok()
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) enum Refusal {
     Host(&'static str),
     #[error("{0}")]
     Path(InvalidPath),
+    #[error("the head has too many fields")]
+    Fields,
+    #[error("the length of the body is not one number")]
+    Length,
     #[error("the switch of protocols came with a body or over an old connection")]
     Upgrade,
     #[error("the client broke off its request")]
@@ -75,7 +79,10 @@ pub(super) enum Media {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Host(_) | Self::Path(_) | Self::Upgrade | Self::Upload => StatusCode::BAD_REQUEST,
+            Self::Host(_) | Self::Path(_) | Self::Length | Self::Upgrade | Self::Upload => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
@@ -91,7 +98,13 @@ impl Refusal {
 
     pub(super) fn side(&self) -> Side {
         match self {
-            Self::Host(_) | Self::Path(_) | Self::Upgrade | Self::Upload | Self::Method => Side::Client,
+            Self::Host(_)
+            | Self::Path(_)
+            | Self::Fields
+            | Self::Length
+            | Self::Upgrade
+            | Self::Upload
+            | Self::Method => Side::Client,
             Self::NoListener
             | Self::NoRoute
             | Self::InvalidRule(_)
@@ -118,7 +131,8 @@ impl Refusal {
         match self {
             Self::Host(_) => "The request names no valid host.",
             Self::Path(_) => "The request's path is not valid.",
-            Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
+            Self::Fields => "The request's head is too large.",
+            Self::Length | Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
             Self::Method => "This method is not allowed.",
             Self::NoListener | Self::NoRoute => "There is nothing at this address.",
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
