@@ -197,6 +197,7 @@ fn route(name: &str, host: &str, reference: BackendRef) -> HttpRoute {
             filters: Vec::new(),
             backends: vec![reference],
             timeouts: Timeouts::default(),
+            retry: None,
             unsupported: Vec::new(),
         }],
         unsupported: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod backend;
 mod cidr;
+mod cors;
 mod gateway;
 mod host;
 mod http_route;
@@ -16,6 +17,7 @@ mod workload;
 
 pub use backend::{Backend, Endpoint, EndpointTarget, Scheme, Service, ServiceKind, ServicePort};
 pub use cidr::{Cidr, InvalidCidr};
+pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
 pub use gateway::{
     AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ReferenceGrant,
 };
@@ -25,7 +27,7 @@ pub use http_route::{
     BackendRef, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute, HttpRule, ParentRef,
 };
 pub use http_route::{
-    PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Rewrite, Timeouts, Unsupported, ValueMatch,
+    PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
 };
 pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};

@@ -180,14 +180,14 @@ pub struct HttpRouteTimeouts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteRetry {
-    /// Answers that are worth another try.
+    /// Answers that are worth another try, whatever the method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true), inner(range(min = 400, max = 599)))]
     pub codes: Vec<u16>,
-    /// Tries after the first.
+    /// Tries after the first; 2 where absent.
     #[schemars(range(min = 1))]
     pub attempts: Option<u32>,
-    /// The least time between two tries.
+    /// The least time before the second try, 25 ms where absent; it doubles with each further one.
     pub backoff: Option<Duration>,
 }
 

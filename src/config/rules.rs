@@ -16,7 +16,7 @@ mod tests;
 mod text;
 
 pub use text::{duration, timestamp};
-pub(super) use text::{header_name, header_value, host, host_pattern, ip_address, pattern};
+pub(super) use text::{header_name, header_value, host, host_pattern, ip_address, origin, pattern};
 
 use std::fmt;
 

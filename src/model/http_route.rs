@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Host, HostPattern, Meta};
+use super::{Cors, Host, HostPattern, Meta};
 
 /// A field that is valid but not served yet. Its object says so in its status; it is never skipped in silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct HttpRule {
     pub filters: Vec<HttpFilter>,
     pub backends: Vec<BackendRef>,
     pub timeouts: Timeouts,
+    pub retry: Option<Retry>,
     /// Fields of this rule; if there is one, the rule answers 500.
     pub unsupported: Vec<Unsupported>,
 }
@@ -108,6 +109,7 @@ pub enum HttpFilter {
     ResponseHeaders(HeaderEdit),
     Redirect(Redirect),
     Rewrite(Rewrite),
+    Cors(Cors),
 }
 
 /// Applied as set, add, remove.
@@ -161,6 +163,26 @@ pub struct Timeouts {
     pub request: Option<Duration>,
     /// Bounds one try.
     pub backend_request: Option<Duration>,
+}
+
+/// What is tried again beside what is always safe to send twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Statuses of answers that are worth another try, whatever the method.
+    pub codes: Vec<u16>,
+    /// Tries after the first.
+    pub attempts: u32,
+    /// The least time before the first of them; it doubles with each.
+    pub backoff: Duration,
+}
+
+// === impl Retry ===
+
+impl Retry {
+    /// Where a rule does not say how often.
+    pub const ATTEMPTS: u32 = 2;
+    /// Where a rule does not say how long.
+    pub const BACKOFF: Duration = Duration::from_millis(25);
 }
 
 // === impl Pattern ===

@@ -80,6 +80,7 @@ fn prepare<'a>(
         filters: rule.filters.clone(),
         backends: Weighted::new(rule.backends.iter().zip(&resolved).map(choice).collect()),
         timeouts: rule.timeouts,
+        retry: rule.retry.clone().map(Arc::new),
         invalid: is_invalid.then(invalid),
     });
     Prepared { rule, resolved }

@@ -4,13 +4,16 @@
 mod adopt;
 mod body;
 mod check;
+mod cors;
 mod fields;
 mod filters;
 mod forward;
+mod kept;
 mod record;
 mod refusal;
+mod retry;
 
-use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
@@ -18,9 +21,9 @@ use hyper::body::Incoming;
 
 use super::{
     connection::{Connection, Lane},
-    worker::{Choice, Routed, Unrouted, Worker},
+    worker::{Routed, Unrouted, Worker},
 };
-use crate::route;
+use crate::{model::HttpFilter, route};
 use body::Upload;
 pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
@@ -29,6 +32,7 @@ pub(super) use filters::prefix;
 use forward::Tries;
 use record::Record;
 use refusal::{Media, Refusal};
+pub(super) use retry::{Budget, Budgets};
 
 /// A request that was checked, as it is kept until there is an answer: a failed try may need it again.
 struct Asked<'a> {
@@ -40,6 +44,8 @@ struct Asked<'a> {
     wants: Wants,
     /// The same for all tries, so that they go to the same choice.
     random: u64,
+    /// What a CORS filter wants said with the answer, whoever gives it.
+    told: Cell<Option<cors::Told>>,
 }
 
 /// What a client wants its connection to become.
@@ -69,14 +75,19 @@ pub(super) async fn answer(
     let (mut head, incoming) = request.into_parts();
     let client = client(&worker, &connection, &head.headers);
     record.identified(&client);
+    let mut told = None;
     let answer = match check(&worker, &connection, &mut head, incoming) {
         Ok((target, upload, wants)) => {
             if let Some(upload) = &upload {
                 record.uploading(upload);
             }
             let random = worker.random();
-            let asked = Asked { head: &head, target, client: &client, upload, wants, random };
-            exchange(&worker, &connection, &mut record, &asked).await
+            let told_later = Cell::new(None);
+            let asked =
+                Asked { head: &head, target, client: &client, upload, wants, random, told: told_later };
+            let answer = exchange(&worker, &connection, &mut record, &asked).await;
+            told = asked.told.take();
+            answer
         }
         Err(refusal) => Err(refusal),
     };
@@ -84,6 +95,9 @@ pub(super) async fn answer(
         Ok(answer) => respond(answer, record),
         Err(refusal) => refuse(&refusal, &head.headers, &client.request_id.value(), record),
     };
+    if let Some(told) = told {
+        told.write(response.headers_mut());
+    }
     if connection.opaque.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // What follows was not checked: it must not be read as a request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -164,6 +178,10 @@ async fn exchange(
         if let Some(reason) = &rule.spec.invalid {
             return Err(Refusal::InvalidRule(reason.clone()));
         }
+        asked.told.set(None);
+        if let Some(answer) = asked.cors(&rule.spec.filters) {
+            return Ok(answer);
+        }
         let facts = filters::Facts {
             scheme: connection.scheme,
             host: asked.target.host(),
@@ -180,10 +198,12 @@ async fn exchange(
         if let Some(redirect) = filters::redirect(rule.choice_filters(choice), &facts) {
             return redirect.map(|(redirect, location)| redirected(redirect.status, location));
         }
-        let Choice { target, .. } = choice;
-        let backend = target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
+        if let Some(answer) = asked.cors(rule.choice_filters(choice)) {
+            return Ok(answer);
+        }
+        let backend = choice.target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
         let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
-        tries.limit(&rule.spec.timeouts);
+        tries.limit(&rule.spec, choice.budget.as_ref(), asked);
         let Some(slot) = tries.next(backend) else {
             tries.wait(worker, backend).await?;
             continue;
@@ -200,6 +220,12 @@ async fn exchange(
         match forward::attempt(worker, &mut tries, slot, asked, outgoing).await {
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
+                if tries.retries(worker, (backend, slot), response.status(), asked) {
+                    drop(response);
+                    exchange.finish(worker.now());
+                    tries.pause(worker).await?;
+                    continue;
+                }
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     return switch(connection, record.lane(), asked, response, exchange);
                 }
@@ -214,7 +240,23 @@ async fn exchange(
                 filters::response_headers(rule.filters(choice), response.headers_mut());
                 return Ok(Answer::Response(response, exchange, tries.deadline()));
             }
-            Err(failed) => tries.failed(worker, backend, slot, failed)?,
+            Err(failed) => {
+                tries.failed(worker, backend, slot, failed)?;
+                tries.pause(worker).await?;
+            }
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// What a CORS filter among these makes of the request: an answer to a preflight, or a word for later.
+    fn cors(&self, filters: &[HttpFilter]) -> Option<Answer> {
+        match cors::judge(filters, self.head)? {
+            cors::Verdict::Preflight(headers) => Some(Answer::Own(StatusCode::NO_CONTENT, headers)),
+            cors::Verdict::Actual(told) => {
+                self.told.set(Some(told));
+                None
+            }
         }
     }
 }

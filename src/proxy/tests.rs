@@ -1,10 +1,12 @@
 //! Whole requests over real sockets: raw bytes in, and what reached the backend.
 
+mod cors;
 mod forwarding;
 mod hostile;
 mod http2;
 mod lifecycle;
 mod records;
+mod retries;
 mod streaming;
 mod upgrades;
 
@@ -111,6 +113,7 @@ fn rule(target: Target) -> Rule {
         filters: Vec::new(),
         backends: Weighted::new(vec![Choice::new(1, target, Vec::new())]),
         timeouts: Timeouts::default(),
+        retry: None,
         invalid: None,
     }
 }

@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     config::Config,
     connection::{Connection, SocketCounts},
+    http::Budgets,
     upstream::Upstreams,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     },
 };
 use cache::Cache;
-pub(super) use cache::{Choice, Routed, Series, Unrouted};
+pub(super) use cache::{Routed, Series, Unrouted};
 use random::Random;
 pub use run::Drained;
 pub(super) use run::{Command, run};
@@ -41,6 +42,7 @@ pub(super) struct Worker {
     pub(super) metrics: WorkerMetrics,
     pub(super) http1: http1::Builder,
     pub(super) upstreams: Upstreams,
+    pub(super) budgets: Budgets,
     /// Told after each new table.
     pub(super) changed: Notify,
     table: View<Table>,
@@ -84,6 +86,7 @@ impl Worker {
             cache: RefCell::new(Cache::new(&metrics)),
             http1,
             upstreams: Upstreams::default(),
+            budgets: Budgets::default(),
             changed: Notify::new(),
             table: table.view(),
             random: Random::new(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, s
 use http::{HeaderMap, Method};
 
 use super::{Weighted, index::HostIndex, tree::PathTree};
-use crate::model::{HttpFilter, HttpMatch, PathMatch, Scheme, Timeouts, ValueMatch};
+use crate::model::{HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Timeouts, ValueMatch};
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub struct Rule {
     pub filters: Vec<HttpFilter>,
     pub backends: Weighted,
     pub timeouts: Timeouts,
+    pub retry: Option<Arc<Retry>>,
     /// Why this rule can only answer 500.
     pub invalid: Option<Arc<str>>,
 }
@@ -218,6 +219,7 @@ impl Rule {
         self.backends.leads_where(&other.backends)
             && self.filters == other.filters
             && self.timeouts == other.timeouts
+            && self.retry == other.retry
             && self.invalid == other.invalid
     }
 }

@@ -83,6 +83,7 @@ fn rule(route: &Route, index: usize) -> Arc<Rule> {
         filters: Vec::new(),
         backends: Weighted::default(),
         timeouts: Timeouts::default(),
+        retry: None,
         invalid: None,
     })
 }

@@ -5,11 +5,11 @@ use http::StatusCode;
 use super::Notes;
 use crate::{
     api::{
-        HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpPathModifierType, HttpRequestRedirectFilter,
-        HttpRouteFilter, HttpUrlRewriteFilter, RedirectScheme,
+        CorsMethod, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpPathModifierType,
+        HttpRequestRedirectFilter, HttpRouteFilter, HttpUrlRewriteFilter, RedirectScheme,
     },
     config::rules::{self, At},
-    model::{HeaderEdit, HttpFilter, PathEdit, Redirect, Rewrite},
+    model::{Cors, CorsList, HeaderEdit, HttpFilter, OriginPattern, PathEdit, Redirect, Rewrite},
 };
 
 pub(super) fn filters(written: &[HttpRouteFilter], at: &At<'_>, notes: &mut Notes) -> Vec<HttpFilter> {
@@ -20,7 +20,6 @@ pub(super) fn filters(written: &[HttpRouteFilter], at: &At<'_>, notes: &mut Note
 fn filter(written: &HttpRouteFilter, at: &At<'_>, notes: &mut Notes) -> Option<HttpFilter> {
     let unserved = [
         ("requestMirror", written.request_mirror.is_some(), "mirrored requests are not served yet"),
-        ("cors", written.cors.is_some(), "the CORS filter is not served yet"),
         ("externalAuth", written.external_auth.is_some(), "external authorization is not served yet"),
         ("extensionRef", written.extension_ref.is_some(), "filters by reference are not served yet"),
     ];
@@ -47,7 +46,47 @@ fn filter(written: &HttpRouteFilter, at: &At<'_>, notes: &mut Notes) -> Option<H
             path: path.as_ref().and_then(path_edit),
         }));
     }
-    None
+    written.cors.as_ref().map(|written| HttpFilter::Cors(cors(written, &at.key("cors"), notes)))
+}
+
+fn cors(written: &HttpCorsFilter, at: &At<'_>, notes: &mut Notes) -> Cors {
+    /// Seconds, by the standard.
+    const MAX_AGE: u32 = 5;
+    let origins_at = at.key("allowOrigins");
+    let origins: Vec<OriginPattern> = written
+        .allow_origins
+        .iter()
+        .enumerate()
+        .filter_map(|(index, origin)| notes.found.take(&origins_at.index(index), rules::origin(origin)))
+        .collect();
+    let methods = written.allow_methods.iter().map(|method| cors_method(*method));
+    let headers = written.allow_headers.iter().map(|name| &**name);
+    let expose = written.expose_headers.iter().map(|name| &**name);
+    let mut list =
+        |field, list: Result<CorsList, String>| notes.found.take(&at.key(field), list).unwrap_or_default();
+    Cors {
+        origins,
+        methods: list("allowMethods", CorsList::of(methods)),
+        headers: list("allowHeaders", CorsList::of(headers)),
+        expose: list("exposeHeaders", CorsList::of(expose)),
+        max_age: written.max_age.unwrap_or(MAX_AGE),
+        credentials: written.allow_credentials == Some(true),
+    }
+}
+
+fn cors_method(written: CorsMethod) -> &'static str {
+    match written {
+        CorsMethod::Get => "GET",
+        CorsMethod::Head => "HEAD",
+        CorsMethod::Post => "POST",
+        CorsMethod::Put => "PUT",
+        CorsMethod::Delete => "DELETE",
+        CorsMethod::Connect => "CONNECT",
+        CorsMethod::Options => "OPTIONS",
+        CorsMethod::Trace => "TRACE",
+        CorsMethod::Patch => "PATCH",
+        CorsMethod::Any => "*",
+    }
 }
 
 fn header_edit(written: &HttpHeaderFilter, at: &At<'_>, notes: &mut Notes) -> HeaderEdit {

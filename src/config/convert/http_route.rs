@@ -7,12 +7,12 @@ use http::Method;
 use super::{Notes, http_filter, limit, parents, text_or};
 use crate::{
     api::{
-        self, DefaultScope, HttpBackendRef, HttpMethod, HttpRouteMatch, HttpRouteRule, HttpRouteSpec,
-        MatchType, PathMatchType,
+        self, DefaultScope, HttpBackendRef, HttpMethod, HttpRouteMatch, HttpRouteRetry, HttpRouteRule,
+        HttpRouteSpec, MatchType, PathMatchType,
     },
     config::rules::{self, At},
     model::{
-        BackendRef, HeaderMatch, HttpMatch, HttpRoute, HttpRule, Meta, Origin, PathMatch, QueryMatch,
+        BackendRef, HeaderMatch, HttpMatch, HttpRoute, HttpRule, Meta, Origin, PathMatch, QueryMatch, Retry,
         Timeouts, ValueMatch,
     },
 };
@@ -85,9 +85,7 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
             backend_request: limit(written.backend_request.as_ref(), &at.key("backendRequest"), notes),
         }
     });
-    if written.retry.is_some() {
-        notes.unsupported(&at.key("retry"), "retries are not served yet");
-    }
+    let retry = written.retry.as_ref().map(|written| retry(written, &at.key("retry"), notes));
     if written.session_persistence.is_some() {
         notes.unsupported(&at.key("sessionPersistence"), "session persistence is not served yet");
     }
@@ -97,7 +95,19 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
         filters,
         backends,
         timeouts,
+        retry,
         unsupported: notes.take_unsupported(),
+    }
+}
+
+fn retry(written: &HttpRouteRetry, at: &At<'_>, notes: &mut Notes) -> Retry {
+    let backoff = written.backoff.as_ref();
+    Retry {
+        codes: written.codes.clone(),
+        attempts: written.attempts.unwrap_or(Retry::ATTEMPTS),
+        backoff: backoff
+            .and_then(|text| notes.found.take(&at.key("backoff"), rules::duration(text)))
+            .unwrap_or(Retry::BACKOFF),
     }
 }
 

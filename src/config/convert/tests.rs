@@ -216,19 +216,17 @@ fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
             {type: RequestMirror, requestMirror: {backendRef: {name: a, port: 1}}},
             {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1}, http: {}}},
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
-          backendRefs: [{name: a, port: 1, filters: [{type: CORS, cors: {}}]}],
-          retry: {attempts: 1}, sessionPersistence: {}}]}",
+          backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}],
+          sessionPersistence: {}}]}",
     );
     assert_eq!(fields(&route.rules[0].unsupported), [""; 0]);
     assert_eq!(
         fields(&route.rules[1].unsupported),
         [
-            "spec.rules[1].filters[0].cors",
             "spec.rules[1].filters[1].requestMirror",
             "spec.rules[1].filters[2].externalAuth",
             "spec.rules[1].filters[3].extensionRef",
-            "spec.rules[1].backendRefs[0].filters[0].cors",
-            "spec.rules[1].retry",
+            "spec.rules[1].backendRefs[0].filters[0].extensionRef",
             "spec.rules[1].sessionPersistence",
         ]
     );

@@ -195,6 +195,10 @@ fn check_cors(cors: &HttpCorsFilter, at: &At<'_>, found: &mut Found) {
             found.add(&at.key(field), "`*` stands for everything and has to be alone");
         }
     }
+    let origins = at.key("allowOrigins");
+    for (index, origin) in cors.allow_origins.iter().enumerate() {
+        found.take(&origins.index(index), text::origin(origin));
+    }
 }
 
 fn check_auth(auth: &HttpExternalAuthFilter, at: &At<'_>, found: &mut Found) {

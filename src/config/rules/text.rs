@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderName, HeaderValue};
 
-use crate::model::{Host, HostPattern, Pattern};
+use crate::model::{Host, HostPattern, OriginPattern, Pattern};
 
 /// Parses a duration of the Gateway API (GEP-2257): one to four whole numbers of up to five digits, each with `h`, `m`,
 /// `s` or `ms`. `0s` is a duration too; what it means is up to the field.
@@ -83,6 +83,11 @@ pub(in crate::config) fn header_name(text: &str) -> Result<HeaderName, String> {
 pub(in crate::config) fn header_value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| "the value of a header cannot have line breaks or other control characters".to_owned())
+}
+
+/// An origin that a CORS filter allows.
+pub(in crate::config) fn origin(text: &str) -> Result<OriginPattern, String> {
+    OriginPattern::parse(text)
 }
 
 /// An address, or a network such as `10.0.0.0/8`.

@@ -34,11 +34,11 @@ fn a_rule_without_backends_has_nothing_to_pick_and_a_redirect_needs_nothing() {
 fn a_rule_that_is_not_served_yet_is_answered_500_and_its_siblings_are_served() {
     let refused = rule("/cors")
         .to(service_ref("web"))
-        .unsupported("spec.rules[1].filters[0].cors", "the CORS filter is not served yet");
+        .unsupported("spec.rules[1].filters[0].extensionRef", "filters by reference are not served yet");
     let plan = plan(&world![edge(), container("web"), route("r").to(service_ref("web")).rule(refused),]);
     assert_eq!(
         plan.answer("a.test", "/cors").unwrap().invalid.as_deref(),
-        Some("spec.rules[1].filters[0].cors: the CORS filter is not served yet")
+        Some("spec.rules[1].filters[0].extensionRef: filters by reference are not served yet")
     );
     assert_eq!(plan.answer("a.test", "/").unwrap().invalid, None);
     assert_eq!(
@@ -47,8 +47,8 @@ fn a_rule_that_is_not_served_yet_is_answered_500_and_its_siblings_are_served() {
             "Accepted: True Accepted",
             "ResolvedRefs: True ResolvedRefs: `default/web`: container",
             "Programmed: True Programmed",
-            "PartiallyInvalid: True UnsupportedValue: Dropped Rule: spec.rules[1].filters[0].cors: the CORS filter is not \
-             served yet; its requests are answered 500 until that is removed",
+            "PartiallyInvalid: True UnsupportedValue: Dropped Rule: spec.rules[1].filters[0].extensionRef: filters by reference are \
+             not served yet; its requests are answered 500 until that is removed",
         ]
     );
     assert_eq!(plan.attached_routes("edge"), [1]);

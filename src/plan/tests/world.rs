@@ -221,6 +221,7 @@ pub(super) fn rule(prefix: &str) -> HttpRule {
         filters: Vec::new(),
         backends: Vec::new(),
         timeouts: Timeouts::default(),
+        retry: None,
         unsupported: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies: they stream, in both directions, and are never kept.
+//! Bodies: they stream, in both directions. Only where a rule asks for retries a short one is kept for another try.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,7 +19,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::record::Record;
+use super::{kept::Kept, record::Record};
 use crate::proxy::{connection::Lane, upstream::Exchange};
 
 /// The body of a request on its way to an endpoint.
@@ -37,6 +37,7 @@ pub(in crate::proxy) struct Upload {
     failed: Cell<bool>,
     bytes: Cell<u64>,
     wait: RefCell<Option<Wait>>,
+    kept: RefCell<Option<Kept>>,
 }
 
 /// A client that expects `100 Continue` sends nothing before the endpoint has asked for it.
@@ -100,14 +101,14 @@ impl http_body::Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Upload(upload) => upload.incoming.borrow().is_end_stream(),
+            Self::Upload(upload) => upload.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Upload(upload) => upload.incoming.borrow().size_hint(),
+            Self::Upload(upload) => upload.size_hint(),
         }
     }
 }
@@ -125,6 +126,7 @@ impl Upload {
             failed: Cell::new(false),
             bytes: Cell::new(0),
             wait: RefCell::new(None),
+            kept: RefCell::new(None),
         })
     }
 
@@ -133,8 +135,39 @@ impl Upload {
         *self.wait.borrow_mut() = Some(Wait { asked, patience });
     }
 
-    pub(super) fn has_started(&self) -> bool {
-        self.started.get()
+    /// Keeps the body for another try, if it is not longer than `most` bytes and none of it was sent yet.
+    pub(super) fn keep(&self, most: usize) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.is_none() && !self.started.get() && self.incoming.borrow().size_hint().lower() <= most as u64
+        {
+            *kept = Some(Kept::new(most));
+        }
+    }
+
+    /// Whether it can be sent from its start.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.started.get() || self.kept.borrow().as_ref().is_some_and(Kept::is_whole)
+    }
+
+    /// Makes the next try send it from its start.
+    pub(super) fn rewind(&self) {
+        if let Some(kept) = &mut *self.kept.borrow_mut() {
+            kept.rewind();
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.kept.borrow().as_ref().is_none_or(|kept| kept.left() == 0)
+            && self.incoming.borrow().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.incoming.borrow().size_hint();
+        match (self.kept.borrow().as_ref().map_or(0, Kept::left), hint.exact()) {
+            (0, _) => hint,
+            (left, Some(rest)) => SizeHint::with_exact(left + rest),
+            (_, None) => SizeHint::default(),
+        }
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -148,11 +181,19 @@ impl Upload {
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         ready!(self.poll_wait(cx));
         self.started.set(true);
+        if let Some(kept) = &mut *self.kept.borrow_mut()
+            && let Some(data) = kept.replay()
+        {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         let frame = ready!(Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.bytes.set(self.bytes.get() + length as u64);
+                if let Some(kept) = &mut *self.kept.borrow_mut() {
+                    kept.note(frame);
+                }
             }
             Some(Err(_)) => self.failed.set(true),
             None => {}

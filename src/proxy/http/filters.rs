@@ -36,7 +36,10 @@ pub(super) fn redirect<'f>(
 ) -> Option<Result<(&'f Redirect, HeaderValue), Refusal>> {
     let redirect = filters.iter().find_map(|filter| match filter {
         HttpFilter::Redirect(redirect) => Some(redirect),
-        HttpFilter::RequestHeaders(_) | HttpFilter::ResponseHeaders(_) | HttpFilter::Rewrite(_) => None,
+        HttpFilter::RequestHeaders(_)
+        | HttpFilter::ResponseHeaders(_)
+        | HttpFilter::Rewrite(_)
+        | HttpFilter::Cors(_) => None,
     })?;
     Some(location(redirect, facts).map(|location| (redirect, location)))
 }
@@ -92,7 +95,10 @@ pub(super) fn rewrite<'f>(
                     path.is_some().then(|| uri(&edited(path.as_ref(), facts)?, facts.query)).transpose()?;
                 return Ok(Some(Rewritten { host, uri }));
             }
-            HttpFilter::RequestHeaders(_) | HttpFilter::ResponseHeaders(_) | HttpFilter::Redirect(_) => {}
+            HttpFilter::RequestHeaders(_)
+            | HttpFilter::ResponseHeaders(_)
+            | HttpFilter::Redirect(_)
+            | HttpFilter::Cors(_) => {}
         }
     }
     Ok(None)
@@ -127,7 +133,10 @@ pub(super) fn request_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>,
     for filter in filters {
         match filter {
             HttpFilter::RequestHeaders(edits) => edit(edits, headers),
-            HttpFilter::ResponseHeaders(_) | HttpFilter::Redirect(_) | HttpFilter::Rewrite(_) => {}
+            HttpFilter::ResponseHeaders(_)
+            | HttpFilter::Redirect(_)
+            | HttpFilter::Rewrite(_)
+            | HttpFilter::Cors(_) => {}
         }
     }
 }
@@ -137,7 +146,10 @@ pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>
     for filter in filters {
         match filter {
             HttpFilter::ResponseHeaders(edits) => edit(edits, headers),
-            HttpFilter::RequestHeaders(_) | HttpFilter::Redirect(_) | HttpFilter::Rewrite(_) => {}
+            HttpFilter::RequestHeaders(_)
+            | HttpFilter::Redirect(_)
+            | HttpFilter::Rewrite(_)
+            | HttpFilter::Cors(_) => {}
         }
     }
 }

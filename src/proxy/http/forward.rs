@@ -1,11 +1,15 @@
 //! Tries: one request sent to one endpoint, and what follows when that fails.
 //!
 //! Nothing is sent twice that could be done twice: a request goes to another endpoint when none of it was sent, or when
-//! its method may be repeated and no body of it has been read.
+//! its method may be repeated and its body can be sent from the start. What a rule asks for by `retry` comes on top:
+//! answers with the codes that it lists are tried again whatever the method, and so are tries that took too long where
+//! the method may be repeated.
+
+mod again;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -14,6 +18,7 @@ use super::{
     body::Asked as AskedForBody,
     filters::{self, Rewritten},
     refusal::Refusal,
+    retry::{Budget, Retries},
 };
 use crate::{
     model::Timeouts,
@@ -21,7 +26,9 @@ use crate::{
         upstream::{Backend, Endpoint, Exchange, Failure, Slot},
         worker::Worker,
     },
+    route::Rule,
 };
+use again::Repeat;
 
 /// The tries of one request.
 pub(super) struct Tries {
@@ -32,7 +39,9 @@ pub(super) struct Tries {
     /// Why the last try failed, and when the first one did.
     last: Option<(Refusal, Instant)>,
     /// Tries after something was sent.
-    repeats: usize,
+    repeats: u32,
+    /// What the rule says of retries.
+    retries: Option<Retries>,
     passes: u32,
     try_started: Instant,
     response_after: Duration,
@@ -48,6 +57,8 @@ pub(super) struct Outgoing<'a> {
 pub(super) enum Failed {
     /// It may be tried again; `sent` says whether the endpoint may have seen some of it.
     Again { failure: Failure, sent: Sent },
+    /// It took too long, and may be tried again if the rule asks for that.
+    TooLong,
     /// It must not.
     Final(Refusal),
 }
@@ -64,7 +75,9 @@ impl Tries {
     /// Endpoints that one pass tries.
     const ENDPOINTS: usize = 3;
     /// Tries after the endpoint may have seen the request: it may be the request that breaks it.
-    const REPEATS: usize = 2;
+    const REPEATS: u32 = 2;
+    /// Of a body that may have to be sent again.
+    const KEPT: usize = 64 << 10;
 
     pub(super) fn new(started: Instant) -> Self {
         Self {
@@ -73,14 +86,21 @@ impl Tries {
             failed: Vec::new(),
             last: None,
             repeats: 0,
+            retries: None,
             passes: 0,
             try_started: started,
             response_after: Duration::ZERO,
         }
     }
 
-    pub(super) fn limit(&mut self, timeouts: &Timeouts) {
-        self.timeouts = *timeouts;
+    pub(super) fn limit(&mut self, rule: &Rule, budget: Option<&Rc<Budget>>, asked: &Asked<'_>) {
+        self.timeouts = rule.timeouts;
+        if let (Some(policy), Some(budget), None) = (&rule.retry, budget, &self.retries) {
+            self.retries = Some(Retries::new(policy, budget));
+            if let Some(upload) = &asked.upload {
+                upload.keep(Self::KEPT);
+            }
+        }
     }
 
     /// When the whole exchange must be over.
@@ -161,6 +181,7 @@ impl Tries {
     ) -> Result<(), Refusal> {
         let (failure, sent) = match failed {
             Failed::Again { failure, sent } => (failure, sent),
+            Failed::TooLong => return self.too_long(worker, backend, slot),
             Failed::Final(refusal) => {
                 if let Some(kind) = kind(&refusal) {
                     worker.metrics.upstream_errors(&backend.name, kind).add(1);
@@ -175,16 +196,10 @@ impl Tries {
         if let Some(kind) = kind(&refusal) {
             worker.metrics.upstream_errors(&backend.name, kind).add(1);
         }
-        self.failed.push(slot.endpoint.clone());
-        if sent == Sent::Something {
-            self.repeats += 1;
-            // With nowhere else to go, the same endpoint again: it may have closed an old connection at that moment.
-            if self.failed.len() >= backend.len() {
-                self.failed.clear();
-            }
-            if self.repeats > Self::REPEATS {
-                return Err(refusal);
-            }
+        match sent {
+            Sent::Nothing => self.failed.push(slot.endpoint.clone()),
+            Sent::Something if self.repeat(Repeat::Safe) => self.leave(backend, slot),
+            Sent::Something => return Err(refusal),
         }
         let since = self.last.take().map_or_else(Instant::now, |(_, since)| since);
         self.last = Some((refusal, since));
@@ -237,7 +252,13 @@ pub(super) async fn attempt(
     tries.response_after = tries.try_started.elapsed();
     result.unwrap_or_else(|| {
         let is_whole = tries.whole().is_some() && tries.whole() == deadline;
-        Err(Failed::Final(if is_whole { Refusal::Timeout } else { Refusal::TryTimeout }))
+        Err(if is_whole {
+            Failed::Final(Refusal::Timeout)
+        } else if asked.is_repeatable() && asked.has_whole_body() {
+            Failed::TooLong
+        } else {
+            Failed::Final(Refusal::TryTimeout)
+        })
     })
 }
 
@@ -284,13 +305,8 @@ impl Asked<'_> {
         if self.upload.as_ref().is_some_and(|upload| upload.has_failed()) {
             return Failed::Final(Refusal::Upload);
         }
-        let is_repeatable = matches!(
-            self.head.method,
-            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-        );
-        let has_body_left = self.upload.as_ref().is_none_or(|upload| !upload.has_started());
         match failure {
-            Failure::NotSent(_) | Failure::Broken(_) if is_repeatable && has_body_left => {
+            Failure::NotSent(_) | Failure::Broken(_) if self.is_repeatable() && self.has_whole_body() => {
                 Failed::Again { failure, sent: Sent::Something }
             }
             Failure::NotSent(_)
@@ -300,11 +316,27 @@ impl Asked<'_> {
             | Failure::ConnectTimeout => Failed::Final(Refusal::Broken(failure)),
         }
     }
+
+    /// Whether doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
+    fn is_repeatable(&self) -> bool {
+        matches!(
+            self.head.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        )
+    }
+
+    /// Whether the body can be sent from its start.
+    fn has_whole_body(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| upload.is_whole())
+    }
 }
 
 /// The request as the endpoint gets it.
 fn build(asked: &Asked<'_>, outgoing: Outgoing<'_>, slot: &Slot) -> Result<Request<RequestBody>, Refusal> {
     let Outgoing { rewritten, edit } = outgoing;
+    if let Some(upload) = &asked.upload {
+        upload.rewind();
+    }
     let body = asked.upload.clone().map_or(RequestBody::Empty, RequestBody::Upload);
     let mut request = Request::new(body);
     *request.method_mut() = asked.head.method.clone();
@@ -348,7 +380,7 @@ fn expect(asked: &Asked<'_>, request: &mut Request<RequestBody>) {
         let signal = Arc::new(AskedForBody::default());
         upload.wait_until(signal.clone());
         hyper::ext::on_informational(request, move |response| {
-            if response.status() == http::StatusCode::CONTINUE {
+            if response.status() == StatusCode::CONTINUE {
                 signal.set();
             }
         });

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use super::Worker;
 use crate::{
     model::HttpFilter,
-    proxy::upstream::Backend,
+    proxy::{http::Budget, upstream::Backend},
     route::{self, Found, Request, Table, Target},
     telemetry::metrics::{
         WorkerMetrics,
@@ -42,6 +42,8 @@ pub(in crate::proxy) struct Rule {
 pub(in crate::proxy) struct Choice {
     pub(in crate::proxy) target: Result<Rc<Backend>, Arc<str>>,
     pub(in crate::proxy) series: Rc<Series>,
+    /// Present where the rule asks for retries.
+    pub(in crate::proxy) budget: Option<Rc<Budget>>,
     index: usize,
 }
 
@@ -122,9 +124,12 @@ impl Rule {
         let choice = |(index, choice): (usize, &route::Choice)| match &choice.target {
             Target::Backend(backend) => {
                 let state = worker.upstreams.backend(backend, &worker.config.limits, worker.random());
-                Choice { target: Ok(Rc::new(state)), series: series(backend.name.clone()), index }
+                let budget = rule.retry.as_ref().map(|_| worker.budgets.of(&backend.name));
+                Choice { target: Ok(Rc::new(state)), series: series(backend.name.clone()), budget, index }
             }
-            Target::Invalid(reason) => Choice { target: Err(reason.clone()), series: none.clone(), index },
+            Target::Invalid(reason) => {
+                Choice { target: Err(reason.clone()), series: none.clone(), budget: None, index }
+            }
         };
         let choices: Vec<Choice> = rule.backends.choices().iter().enumerate().map(choice).collect();
         let mut filters =

@@ -86,6 +86,7 @@ pub(in crate::proxy) async fn run(
                 if !swept {
                     swept = true;
                     worker.upstreams.sweep(&table.load());
+                    worker.budgets.sweep();
                 }
             }
         }

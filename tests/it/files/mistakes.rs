@@ -164,19 +164,19 @@ fn kinds_that_are_not_served_yet_say_so() {
 #[test]
 fn a_filter_that_is_not_served_yet_answers_500_and_says_so_and_the_other_rules_serve() {
     let world = World::new();
-    let cors = "{matches: [{path: {value: /cors}}], filters: [{type: CORS, cors: {allowOrigins: [\"https://x.test\"]}}], backendRefs: [{name: a, port: 80}]}";
+    let auth = "{matches: [{path: {value: /auth}}], filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 80}, http: {}}}], backendRefs: [{name: a, port: 80}]}";
     let rest = "{backendRefs: [{name: a, port: 80}]}";
-    world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{cors}, {rest}]")));
+    world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{auth}, {rest}]")));
     world.portolan.reaches("some.test", "/", "a");
-    let answer = world.portolan.get("some.test", "/cors").unwrap();
+    let answer = world.portolan.get("some.test", "/auth").unwrap();
     assert_eq!((answer.status, answer.backend()), (500, None), "never skipped: {answer}");
     let message = world.condition(("routes", "some"), ("PartiallyInvalid", "True", "UnsupportedValue"));
     assert!(message.starts_with("Dropped Rule") && message.contains("rules[0]"), "{message}");
 
-    world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{cors}]")));
+    world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{auth}]")));
     let message = world.condition(("routes", "some"), ("Accepted", "False", "UnsupportedValue"));
-    assert!(message.contains("CORS"), "{message}");
-    assert_eq!(world.portolan.get("some.test", "/cors").unwrap().status, 500);
+    assert!(message.contains("external authorization"), "{message}");
+    assert_eq!(world.portolan.get("some.test", "/auth").unwrap().status, 500);
 }
 
 #[test]

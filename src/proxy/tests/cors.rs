@@ -1,0 +1,69 @@
+//! The CORS filter, as a browser and a backend see it.
+
+use super::*;
+use crate::model::{Cors, CorsList, OriginPattern};
+
+const PREFLIGHT: &str =
+    "OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nAccess-Control-Request-Method: PUT\r\n\r\n";
+
+fn cors(origin: &str) -> HttpFilter {
+    HttpFilter::Cors(Cors {
+        origins: vec![OriginPattern::parse(origin).unwrap()],
+        methods: CorsList::of(["PUT"]).unwrap(),
+        headers: CorsList::None,
+        expose: CorsList::of(["x-e"]).unwrap(),
+        max_age: 5,
+        credentials: false,
+    })
+}
+
+#[tokio::test]
+async fn a_preflight_never_reaches_the_backend_whether_its_origin_is_allowed_or_not() {
+    let server = Server::echo().await;
+    for (origin, allowed) in
+        [("https://a.test", Some("https://a.test")), ("*", Some("*")), ("https://b.test", None)]
+    {
+        let inner = Choice::new(1, backend(vec![endpoint(server.address)]), vec![cors(origin)]);
+        for one in [
+            Rule { filters: vec![cors(origin)], ..rule(backend(vec![endpoint(server.address)])) },
+            Rule { backends: Weighted::new(vec![inner]), ..rule(backend(Vec::new())) },
+        ] {
+            let proxy = Proxy::start(config(), table(vec![("/", one)]));
+            let reply = proxy.request(PREFLIGHT).await;
+            assert_eq!(reply.status, 204);
+            assert_eq!(field(&reply.head, "access-control-allow-origin"), allowed, "{origin}");
+            assert_eq!(field(&reply.head, "access-control-allow-methods"), allowed.map(|_| "PUT"));
+            assert_eq!(field(&reply.head, "access-control-expose-headers"), allowed.map(|_| "x-e"));
+        }
+    }
+    assert_eq!(server.heard().len(), 0);
+}
+
+#[tokio::test]
+async fn actual_requests_reach_the_backend_and_the_filter_has_the_last_word_on_their_answers() {
+    let server = Server::answering(|_| {
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: https://evil.test\r\nX-E: 1\r\n\r\n"
+            .to_owned()
+    })
+    .await;
+    let proxy = Proxy::start(config(), filtered(server.address, vec![cors("https://*.test")]));
+    for (origin, allowed) in [("https://a.test", Some("https://a.test")), ("https://evil.example", None)] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n");
+        let reply = proxy.request(&request).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(field(&reply.head, "access-control-allow-origin"), allowed, "{origin}");
+        assert_eq!(field(&reply.head, "x-e"), Some("1"));
+    }
+    assert_eq!(server.heard().len(), 2);
+    let options = "OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\n\r\n";
+    assert_eq!(proxy.request(options).await.status, 200, "not every OPTIONS is a preflight");
+    assert_eq!(server.heard().len(), 3);
+}
+
+#[tokio::test]
+async fn a_script_may_read_that_the_backend_is_down() {
+    let one = Rule { filters: vec![cors("*")], ..rule(backend(Vec::new())) };
+    let proxy = Proxy::start(config(), table(vec![("/", one)]));
+    let reply = proxy.request("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\n\r\n").await;
+    assert_eq!((reply.status, field(&reply.head, "access-control-allow-origin")), (503, Some("*")));
+}
