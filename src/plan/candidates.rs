@@ -195,13 +195,13 @@ impl Gathered {
     fn new(resolved: String, candidates: Vec<Candidate>) -> Self {
         let mut gathered = Self { resolved, candidates, unspoken: None };
         for candidate in &mut gathered.candidates {
-            if candidate.terms.scheme != Scheme::Http && candidate.found.is_ok() {
+            if candidate.terms.scheme == Scheme::Https && candidate.found.is_ok() {
                 candidate.found = Err(candidate.unspoken_scheme());
             }
         }
         // A scheme that cannot be spoken yet, if no endpoint has another.
         if let Some(first) = gathered.candidates.first().map(|candidate| candidate.terms.scheme)
-            && gathered.candidates.iter().all(|candidate| candidate.terms.scheme != Scheme::Http)
+            && gathered.candidates.iter().all(|candidate| candidate.terms.scheme == Scheme::Https)
         {
             gathered.unspoken = Some(format!("wants `{}`, which is not served yet", first.as_str()));
         }
@@ -266,7 +266,8 @@ impl Candidate {
         let what = if self.workload.is_some() { "container" } else { "endpoint" };
         let (name, scheme) = (&self.name, self.terms.scheme.as_str());
         let message = format!("{what} `{name}` wants the scheme `{scheme}`, which is not served yet");
-        let hint = "name a port that speaks plain HTTP/1.1, and leave the scheme out".into();
+        let hint =
+            "name a port that speaks HTTP/1.1 or h2c in cleartext, with the scheme `http` or `h2c`".into();
         Refusal { hint: Some(hint), ..unspoken(message) }
     }
 

@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 
 use super::{
     connection::{Connection, Lane},
+    upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
 use crate::{model::HttpFilter, route};
@@ -59,7 +60,7 @@ enum Wants {
 enum Answer {
     /// By Portolan itself.
     Own(StatusCode, HeaderMap),
-    Response(Response<Incoming>, Box<super::upstream::Exchange>, Option<tokio::time::Instant>),
+    Response(Response<Incoming>, Exchange, Option<tokio::time::Instant>),
     /// The backend has switched to WebSocket.
     Switch(HeaderMap),
 }
@@ -296,7 +297,7 @@ fn switch(
     lane: Option<&Rc<Lane>>,
     asked: &Asked<'_>,
     response: Response<Incoming>,
-    exchange: Box<super::upstream::Exchange>,
+    exchange: Exchange,
 ) -> Result<Answer, Refusal> {
     let is_websocket = response
         .headers()

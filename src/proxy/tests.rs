@@ -2,6 +2,7 @@
 
 mod cors;
 mod forwarding;
+mod h2c;
 mod hostile;
 mod http2;
 mod lifecycle;

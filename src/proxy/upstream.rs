@@ -4,6 +4,7 @@
 //! each publish. Nothing of it is shared between workers.
 
 mod exchange;
+mod multiplex;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,13 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::config::Limits;
-use crate::route::{self, Address, Table, Target};
-pub(super) use exchange::{Exchange, Failure};
+use crate::{
+    model::Scheme,
+    route::{self, Address, Table, Target},
+    runtime::{Tasks, tasks::Ended},
+};
+use exchange::Own;
+pub(super) use exchange::{Exchange, Failure, Protocol};
 pub(super) use stream::Stream;
 
 /// Every endpoint and backend that this worker has used.
@@ -33,6 +39,8 @@ pub(super) struct Upstreams {
     turns: RefCell<BTreeMap<Arc<str>, Rc<Cell<u64>>>>,
     /// Told when something happens on a connection that waits.
     stirred: Arc<Notify>,
+    /// The connections that are shared.
+    tasks: Rc<RefCell<Tasks>>,
 }
 
 /// What lasts of an endpoint as long as its address does.
@@ -44,6 +52,8 @@ pub(super) struct Endpoint {
     stir: Arc<Stir>,
     /// `stir`, as the connections that wait know it.
     waker: Waker,
+    shared: multiplex::Pool,
+    tasks: Rc<RefCell<Tasks>>,
 }
 
 /// Something has happened on a connection that waits: as nobody has asked anything, it is the endpoint that closes it.
@@ -57,7 +67,7 @@ struct Stir {
 }
 
 struct Idle {
-    exchange: Box<Exchange>,
+    exchange: Box<Own>,
     since: Instant,
 }
 
@@ -77,6 +87,7 @@ pub(super) struct Backend {
 pub(super) struct Slot {
     pub(super) endpoint: Rc<Endpoint>,
     pub(super) name: Arc<str>,
+    scheme: Scheme,
     /// Sum of the weights up to and including this one.
     upto: u64,
 }
@@ -91,10 +102,15 @@ impl Upstreams {
         for endpoint in &backend.endpoints {
             total += u64::from(endpoint.weight.max(1));
             let state = endpoints.entry(endpoint.address.clone()).or_insert_with_key(|address| {
-                Rc::new(Endpoint::new(address.clone(), limits.pool_idle, &self.stirred))
+                Rc::new(Endpoint::new(address.clone(), limits.pool_idle, (&self.stirred, &self.tasks)))
             });
             let state = state.clone();
-            slots.push(Slot { endpoint: state, name: endpoint.name.clone(), upto: total });
+            slots.push(Slot {
+                endpoint: state,
+                name: endpoint.name.clone(),
+                scheme: endpoint.scheme,
+                upto: total,
+            });
         }
         // Workers begin at different places: together they are as even as each of them.
         let mut turns = self.turns.borrow_mut();
@@ -113,6 +129,7 @@ impl Upstreams {
     pub(super) fn expire(&self, now: Instant, limits: &Limits) {
         for endpoint in self.endpoints.borrow().values() {
             endpoint.retain(|idle| now.duration_since(idle.since) < limits.pool_idle_timeout);
+            endpoint.shared.expire(now, limits.pool_idle_timeout);
         }
     }
 
@@ -128,6 +145,11 @@ impl Upstreams {
                 endpoint.retain(|_| true);
             }
         }
+    }
+
+    /// A task of a shared connection that has ended.
+    pub(super) fn try_ended(&self) -> Option<Ended> {
+        self.tasks.borrow_mut().try_ended()
     }
 
     /// Forgets what is not in `table`, and closes its connections.
@@ -148,6 +170,7 @@ impl Upstreams {
             let stays = addresses.contains(address);
             if !stays {
                 endpoint.idle.borrow_mut().clear();
+                endpoint.shared.clear();
             }
             stays || Rc::strong_count(endpoint) > 1
         });
@@ -158,22 +181,26 @@ impl Upstreams {
 // === impl Endpoint ===
 
 impl Endpoint {
-    fn new(address: Address, most_idle: usize, told: &Arc<Notify>) -> Self {
+    fn new(address: Address, most_idle: usize, (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>)) -> Self {
         let stir = Arc::new(Stir { has_stirred: AtomicBool::new(false), told: told.clone() });
         let waker = stir.clone().into();
-        Self { address, idle: RefCell::default(), most_idle, stir, waker }
+        let (shared, tasks) = (multiplex::Pool::default(), tasks.clone());
+        Self { address, idle: RefCell::default(), most_idle, stir, waker, shared, tasks }
     }
 
     fn retain(&self, stays: impl Fn(&Idle) -> bool) {
         self.idle.borrow_mut().retain_mut(|idle| stays(idle) && idle.exchange.is_reusable(&self.waker));
     }
 
-    /// The connection that was used last. It may have been closed since.
-    pub(super) fn reuse(&self) -> Option<Box<Exchange>> {
-        Some(self.idle.borrow_mut().pop()?.exchange)
+    /// The connection that was used last, or one with room. It may have been closed since.
+    pub(super) fn reuse(&self, protocol: Protocol) -> Option<Exchange> {
+        match protocol {
+            Protocol::Http1 => self.idle.borrow_mut().pop().map(|idle| Exchange::Own(idle.exchange)),
+            Protocol::Http2 => self.shared.reuse().map(Exchange::Shared),
+        }
     }
 
-    fn keep(&self, exchange: Box<Exchange>, now: Instant) {
+    fn keep(&self, exchange: Box<Own>, now: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most_idle {
             idle.push(Idle { exchange, since: now });
@@ -191,6 +218,18 @@ impl Wake for Stir {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.has_stirred.swap(true, Ordering::AcqRel) {
             self.told.notify_one();
+        }
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// What to speak to it for a request that is no switch to another protocol.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.scheme {
+            Scheme::Http | Scheme::Https => Protocol::Http1,
+            Scheme::H2c => Protocol::Http2,
         }
     }
 }

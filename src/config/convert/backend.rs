@@ -15,7 +15,6 @@ use crate::{
 };
 
 const NO_HTTPS: &str = "TLS towards backends is not served yet";
-const NO_H2C: &str = "HTTP/2 towards backends is not served yet";
 
 pub(super) fn backend(spec: &BackendSpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Backend {
     let scheme = spec.scheme.map_or(Scheme::Http, scheme);
@@ -126,9 +125,8 @@ fn scheme(written: BackendScheme) -> Scheme {
 
 fn note_scheme(scheme: Scheme, at: &At<'_>, notes: &mut Notes) {
     match scheme {
-        Scheme::Http => {}
+        Scheme::Http | Scheme::H2c => {}
         Scheme::Https => notes.unsupported(at, NO_HTTPS),
-        Scheme::H2c => notes.unsupported(at, NO_H2C),
     }
 }
 

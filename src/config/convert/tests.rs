@@ -303,7 +303,6 @@ fn endpoints_of_a_backend() {
     assert_eq!(
         fields(&backend.unsupported),
         [
-            "spec.scheme",
             "spec.endpoints[4].scheme",
             "spec.endpoints[5].swarm",
             "spec.endpoints[6].consul",
@@ -350,12 +349,7 @@ fn services() {
     assert!(matches!(&web.kind, ServiceKind::Selector(labels) if labels.len() == 1));
     assert_eq!(
         fields(&web.unsupported),
-        [
-            "spec.ports[2].appProtocol",
-            "spec.ports[3].appProtocol",
-            "spec.ports[4].targetPort",
-            "spec.sessionAffinity"
-        ]
+        ["spec.ports[3].appProtocol", "spec.ports[4].targetPort", "spec.sessionAffinity"]
     );
     let outside = service("{type: ExternalName, externalName: a.test}");
     assert!(matches!(&outside.kind, ServiceKind::ExternalName(host) if host.as_str() == "a.test"));

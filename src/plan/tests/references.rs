@@ -344,15 +344,10 @@ fn endpoints_without_port_or_container_say_what_to_write() {
 #[test]
 fn a_scheme_that_is_not_spoken_yet_is_never_replaced_by_plaintext() {
     let secure = |address| endpoint(EndpointTarget::Address(ip(address))).port(443).scheme(Scheme::Https);
-    let mut h2c = service("h2c", ServiceKind::Selector(strings(&[("app", "s")]))).port(80, 80);
-    h2c.ports[0].scheme = Scheme::H2c;
     let plan = plan(&world![
         edge(),
-        container("s").labels(&[("app", "s")]),
-        h2c,
         backend("secure").endpoint(secure("10.0.0.1")),
         backend("mixed").endpoint(secure("10.0.0.1")).address("10.0.0.2:80"),
-        route("h2c").host("h2c.test").to(service_ref("h2c:80")),
         route("secure").host("secure.test").to(backend_ref("secure")),
         route("mixed").host("mixed.test").to(backend_ref("mixed")),
     ]);
@@ -364,10 +359,7 @@ fn a_scheme_that_is_not_spoken_yet_is_never_replaced_by_plaintext() {
         format!("ResolvedRefs: False UnsupportedProtocol: {why}")
     );
     assert_eq!(plan.route_says("secure", "Ready"), "");
-    assert!(plan.leads_to("h2c.test").contains("wants `h2c`, which is not served yet"));
     assert_eq!(plan.leads_to("mixed.test"), "10.0.0.2:80");
-    assert!(!plan.workload("s").routed);
-    assert_eq!(plan.workload("s").problems[0].reason, "UnsupportedProtocol");
 }
 
 /// A `BackendTLSPolicy` in namespace `default`.

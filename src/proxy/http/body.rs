@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -31,7 +31,7 @@ pub(in crate::proxy) enum RequestBody {
 /// What a client sends. It outlives a try that did not ask for it.
 pub(in crate::proxy) struct Upload {
     incoming: RefCell<Incoming>,
-    /// Whether some of it was asked for: then it cannot be sent again.
+    /// Whether some of it was taken: then it cannot be sent again.
     started: Cell<bool>,
     /// Whether the client broke it off, or sent what is not HTTP.
     failed: Cell<bool>,
@@ -65,7 +65,7 @@ enum Kind {
     Page(Bytes),
     Download {
         incoming: Incoming,
-        exchange: Option<Box<Exchange>>,
+        exchange: Option<Exchange>,
         deadline: Option<Pin<Box<Sleep>>>,
         /// What was read and is too much for one piece.
         rest: Bytes,
@@ -180,13 +180,13 @@ impl Upload {
 
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         ready!(self.poll_wait(cx));
-        self.started.set(true);
         if let Some(kept) = &mut *self.kept.borrow_mut()
             && let Some(data) = kept.replay()
         {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let frame = ready!(Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx));
+        self.started.set(true);
         match &frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
@@ -234,7 +234,7 @@ impl Body {
 
     pub(super) fn download(
         incoming: Incoming,
-        exchange: Box<Exchange>,
+        exchange: Exchange,
         deadline: Option<Instant>,
         record: Record,
     ) -> Self {
@@ -291,12 +291,11 @@ impl http_body::Body for Body {
                 {
                     return this.fail("the request took too long", io::ErrorKind::TimedOut.into(), cx);
                 }
-                if let Some(exchange) = exchange {
-                    exchange.poll(cx);
-                }
-                // Only the connection could wake it, and it was polled just now.
-                let unwoken = &mut Context::from_waker(Waker::noop());
-                match ready!(Pin::new(incoming).poll_frame(unwoken)).transpose() {
+                let polled = match exchange {
+                    Some(exchange) => exchange.poll_frame(incoming, cx),
+                    None => Pin::new(incoming).poll_frame(cx),
+                };
+                match ready!(polled).transpose() {
                     Ok(frame) => frame,
                     Err(error) => {
                         let error = io::Error::other(error);

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::Timeouts,
     proxy::{
-        upstream::{Backend, Endpoint, Exchange, Failure, Slot},
+        upstream::{Backend, Endpoint, Exchange, Failure, Protocol, Slot},
         worker::Worker,
     },
     route::Rule,
@@ -212,6 +212,7 @@ impl Tries {
 fn kind(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::Unreachable(Failure::ConnectTimeout) => Some("connect_timeout"),
+        Refusal::Unreachable(Failure::Refused(_)) | Refusal::Broken(Failure::Refused(_)) => Some("refused"),
         Refusal::Unreachable(_) => Some("connect"),
         Refusal::Broken(Failure::Invalid(_)) | Refusal::Switched => Some("invalid"),
         Refusal::Broken(_) => Some("reset"),
@@ -243,7 +244,7 @@ pub(super) async fn attempt(
     slot: &Slot,
     asked: &Asked<'_>,
     outgoing: Outgoing<'_>,
-) -> Result<(Response<Incoming>, Box<Exchange>), Failed> {
+) -> Result<(Response<Incoming>, Exchange), Failed> {
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
     // Pinned here: a future of this size is not to be moved.
@@ -274,25 +275,27 @@ async fn send(
     slot: &Slot,
     asked: &Asked<'_>,
     outgoing: Outgoing<'_>,
-) -> Result<(Response<Incoming>, Box<Exchange>), Failed> {
-    let connect = || Exchange::connect(&slot.endpoint, &worker.config.limits);
-    let unsent = |failure| Failed::Again { failure, sent: Sent::Nothing };
-    let mut exchange = match slot.endpoint.reuse() {
-        Some(exchange) => exchange,
-        None => connect().await.map_err(unsent)?,
+) -> Result<(Response<Incoming>, Exchange), Failed> {
+    let protocol = match asked.wants {
+        Wants::Http => slot.protocol(),
+        // It is HTTP/1 that is switched from.
+        Wants::WebSocket => Protocol::Http1,
     };
+    let connect = async || match slot.endpoint.reuse(protocol) {
+        Some(exchange) => Ok(exchange),
+        None => Exchange::connect(&slot.endpoint, protocol, &worker.config.limits).await,
+    };
+    let unsent = |failure| Failed::Again { failure, sent: Sent::Nothing };
+    let mut exchange = connect().await.map_err(unsent)?;
     let mut request = build(asked, outgoing, slot).map_err(Failed::Final)?;
     loop {
-        let is_reused = exchange.is_reused;
+        let is_reused = exchange.is_reused();
         match exchange.send(request).await {
             Ok(response) => return Ok((response, exchange)),
             // An old connection that was closed meanwhile: the next one, until a fresh one.
             Err(Failure::NotSent(unsent_request)) if is_reused => {
                 request = *unsent_request;
-                exchange = match slot.endpoint.reuse() {
-                    Some(exchange) => exchange,
-                    None => connect().await.map_err(unsent)?,
-                };
+                exchange = connect().await.map_err(unsent)?;
             }
             Err(failure) => return Err(asked.judge(failure)),
         }
@@ -306,10 +309,12 @@ impl Asked<'_> {
             return Failed::Final(Refusal::Upload);
         }
         match failure {
+            Failure::Refused(_) if self.has_whole_body() => Failed::Again { failure, sent: Sent::Nothing },
             Failure::NotSent(_) | Failure::Broken(_) if self.is_repeatable() && self.has_whole_body() => {
                 Failed::Again { failure, sent: Sent::Something }
             }
             Failure::NotSent(_)
+            | Failure::Refused(_)
             | Failure::Broken(_)
             | Failure::Invalid(_)
             | Failure::Connect(_)

@@ -1,4 +1,4 @@
-//! One connection to an endpoint, and the request that is on it.
+//! One request on its way to an endpoint: on a connection of its own, or on a shared one.
 //!
 //! Why no task for each connection: whoever waits for the response polls the connection itself, so a request is one
 //! task from the client's socket to the endpoint's and back. A connection that waits to be used again wakes its
@@ -7,13 +7,14 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -21,10 +22,23 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Stream};
+use super::{super::http::RequestBody, Endpoint, Stream, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
-pub(in crate::proxy) struct Exchange {
+pub(in crate::proxy) enum Exchange {
+    Own(Box<Own>),
+    Shared(Ticket),
+}
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// A connection of HTTP/1, and the request that is on it.
+pub(in crate::proxy) struct Own {
     sender: SendRequest<RequestBody>,
     /// Gone when it broke.
     connection: Option<Driver>,
@@ -32,7 +46,7 @@ pub(in crate::proxy) struct Exchange {
     endpoint: Weak<Endpoint>,
     state: State,
     /// Whether a response came over it before.
-    pub(in crate::proxy) is_reused: bool,
+    is_reused: bool,
 }
 
 type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
@@ -54,6 +68,9 @@ pub(in crate::proxy) enum Failure {
     /// Here it is again.
     #[error("the connection was closed before the request was sent")]
     NotSent(Box<Request<RequestBody>>),
+    /// Nothing was done about it.
+    #[error("the endpoint refused the request: {0}")]
+    Refused(hyper::Error),
     #[error("the connection broke before the response: {0}")]
     Broken(hyper::Error),
     #[error("the response is not valid HTTP: {0}")]
@@ -63,14 +80,80 @@ pub(in crate::proxy) enum Failure {
 // === impl Exchange ===
 
 impl Exchange {
+    /// On a new connection, or on one that is being opened for others too.
     pub(in crate::proxy) async fn connect(
         endpoint: &Rc<Endpoint>,
+        protocol: Protocol,
         limits: &Limits,
-    ) -> Result<Box<Self>, Failure> {
-        let stream = tokio::time::timeout(limits.connect_timeout, Stream::connect(&endpoint.address))
-            .await
-            .map_err(|_| Failure::ConnectTimeout)?
-            .map_err(Failure::Connect)?;
+    ) -> Result<Self, Failure> {
+        let connect = async || {
+            tokio::time::timeout(limits.connect_timeout, Stream::connect(&endpoint.address))
+                .await
+                .map_err(|_| Failure::ConnectTimeout)?
+                .map_err(Failure::Connect)
+        };
+        match protocol {
+            Protocol::Http1 => Own::start(connect().await?, endpoint).await.map(Self::Own),
+            Protocol::Http2 => endpoint.shared.open(&endpoint.tasks, connect).await.map(Self::Shared),
+        }
+    }
+
+    /// Whether others were on its connection before: it may have been closed since.
+    pub(in crate::proxy) fn is_reused(&self) -> bool {
+        match self {
+            Self::Own(own) => own.is_reused,
+            Self::Shared(ticket) => ticket.is_reused,
+        }
+    }
+
+    /// Sends a request and waits for the head of the response. Dropping the future gives the request up.
+    pub(in crate::proxy) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failure> {
+        match self {
+            Self::Own(own) => own.send(request).await,
+            Self::Shared(ticket) => ticket.send(request).await,
+        }
+    }
+
+    /// The next piece of the response.
+    pub(in crate::proxy) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Own(own) => {
+                own.poll(cx);
+                // Only the connection could wake it, and it was polled just now.
+                Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
+            }
+            Self::Shared(_) => Pin::new(incoming).poll_frame(cx),
+        }
+    }
+
+    /// Gives the connection back, if the exchange on it is complete; else closes it, or resets its stream.
+    pub(in crate::proxy) fn finish(self, now: Instant) {
+        match self {
+            Self::Own(own) => own.finish(now),
+            Self::Shared(ticket) => drop(ticket),
+        }
+    }
+
+    /// After a switch of protocols: the socket, and what has come over it since.
+    pub(in crate::proxy) fn into_stream(self) -> Option<(Stream, Bytes)> {
+        match self {
+            Self::Own(own) => own.into_stream(),
+            Self::Shared(_) => None,
+        }
+    }
+}
+
+// === impl Own ===
+
+impl Own {
+    async fn start(stream: Stream, endpoint: &Rc<Endpoint>) -> Result<Box<Self>, Failure> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(Self::BUFFER)
             .handshake(TokioIo::new(stream))
@@ -85,10 +168,7 @@ impl Exchange {
     const BUFFER: usize = 256 << 10;
 
     /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
-    pub(in crate::proxy) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
         let mut response = pin!(self.sender.try_send_request(request));
         let (connection, state) = (&mut self.connection, &mut self.state);
         let result = poll_fn(|cx| {
@@ -115,12 +195,11 @@ impl Exchange {
     }
 
     /// Moves bytes. Whoever waits for a body calls this before it asks for the next piece.
-    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) {
+    fn poll(&mut self, cx: &mut Context<'_>) {
         poll(&mut self.connection, &mut self.state, cx);
     }
 
-    /// Gives the connection back, if the exchange on it is complete; else closes it.
-    pub(in crate::proxy) fn finish(mut self: Box<Self>, now: Instant) {
+    fn finish(mut self: Box<Self>, now: Instant) {
         self.is_reused = true;
         if let Some(endpoint) = self.endpoint.upgrade()
             && self.is_reusable(&endpoint.waker)
@@ -136,8 +215,7 @@ impl Exchange {
         self.state == State::Open && self.sender.is_ready()
     }
 
-    /// After a switch of protocols: the socket, and what has come over it since.
-    pub(in crate::proxy) fn into_stream(self: Box<Self>) -> Option<(Stream, Bytes)> {
+    fn into_stream(self: Box<Self>) -> Option<(Stream, Bytes)> {
         let parts = self.connection?.into_parts();
         Some((parts.io.into_inner(), parts.read_buf))
     }

@@ -13,7 +13,10 @@ use super::Worker;
 use crate::{
     proxy::connection::{self, Connection, SocketCounts, Word},
     route::Table,
-    runtime::{live::Live, tasks::End},
+    runtime::{
+        live::Live,
+        tasks::{End, Ended},
+    },
 };
 
 /// What a worker is told.
@@ -169,12 +172,15 @@ impl Worker {
 
     /// Takes note of a task that has ended. Says whether there was one.
     fn reap(&self, tasks: &mut crate::runtime::Tasks) -> Option<()> {
-        let ended = tasks.try_ended()?;
+        self.note(&tasks.try_ended()?);
+        Some(())
+    }
+
+    fn note(&self, ended: &Ended) {
         if matches!(ended.end, End::Panicked(_)) {
             self.metrics.panics().add(1);
             tracing::error!("a connection was lost to a fault of Portolan's own: {ended}; please report it");
         }
-        Some(())
     }
 
     async fn has_room(&self) {
@@ -202,6 +208,9 @@ impl Worker {
         let mut tasks = self.tasks.borrow_mut();
         while self.reap(&mut tasks).is_some() {}
         drop(tasks);
+        while let Some(ended) = self.upstreams.try_ended() {
+            self.note(&ended);
+        }
         if let Some(access) = &self.access {
             access.borrow_mut().flush();
         }
