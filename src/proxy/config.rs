@@ -34,6 +34,12 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between requests.
     pub idle_timeout: Duration,
+    /// While it is waited for a client to send its body: this long less than `least_rate`, and it is cut off.
+    pub send_window: Duration,
+    /// The same while it is waited for a client to take an answer. Longer: a person may pause a film.
+    pub take_window: Duration,
+    /// Bytes a second.
+    pub least_rate: u64,
     /// Requests that wait for an endpoint at the same time.
     pub held: usize,
     /// For a backend's endpoint to accept a connection.
@@ -95,6 +101,9 @@ impl Default for Limits {
             head_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            send_window: Duration::from_secs(20),
+            take_window: Duration::from_mins(1),
+            least_rate: 240,
             held: 1024,
             connect_timeout: Duration::from_secs(2),
             unreachable_grace: Duration::from_secs(1),

@@ -5,6 +5,7 @@
 
 mod http2;
 mod io;
+mod pace;
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +26,7 @@ use super::{config::Limits, http, upgrade::Tunnel, worker::Worker};
 use crate::telemetry::metrics::sharded::Count;
 pub(super) use http2::Lane;
 use io::ClientIo;
+use pace::Pace;
 
 pub(super) struct Connection {
     /// Of the client, as IPv4 where it came by IPv4.
@@ -41,6 +43,7 @@ pub(super) struct Connection {
     pub(super) opaque: Cell<bool>,
     /// What this connection becomes when the answer was a switch of protocols.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
+    pace: Pace,
     phase: Cell<Phase>,
     since: Cell<Instant>,
     /// Requests under way: more than one is HTTP/2.
@@ -138,6 +141,7 @@ impl Connection {
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
+            pace: Pace::default(),
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
             requests: Cell::new(0),
@@ -208,20 +212,23 @@ impl Connection {
         }
     }
 
-    /// What to tell a client that takes longer than is allowed for what it should do now.
-    pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<Word> {
+    /// What to tell a client that takes longer than is allowed for what it should do now, and the limit that it missed.
+    pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<(Word, &'static str)> {
         if self.is_abusive(limits) {
-            return Some(Word::Abort);
+            return Some((Word::Abort, "resets"));
         }
         let elapsed = now.duration_since(self.since.get());
-        let (limit, word) = match self.phase.get() {
-            Phase::Fresh | Phase::Head => (limits.head_timeout, Word::Abort),
+        let after = |limit: Duration, word, name| (elapsed >= limit).then_some((word, name));
+        match self.phase.get() {
+            Phase::Fresh | Phase::Head => after(limits.head_timeout, Word::Abort, "head_time"),
             // A client of HTTP/2 has to say that it has heard that this is the end.
-            Phase::Idle if elapsed >= limits.idle_timeout + limits.head_timeout => (elapsed, Word::Abort),
-            Phase::Idle => (limits.idle_timeout, Word::Finish),
-            Phase::Active | Phase::Tunnel | Phase::Closed => return None,
-        };
-        (elapsed >= limit).then_some(word)
+            Phase::Idle if elapsed >= limits.idle_timeout + limits.head_timeout => {
+                Some((Word::Abort, "idle_time"))
+            }
+            Phase::Idle => after(limits.idle_timeout, Word::Finish, "idle_time"),
+            Phase::Active => self.pace.missed(now, limits).map(|limit| (Word::Abort, limit)),
+            Phase::Tunnel | Phase::Closed => None,
+        }
     }
 
     /// Tells the future that serves this connection; a stronger word replaces a weaker one.

@@ -53,6 +53,7 @@ struct All {
     bytes: Family<1, Count>,
     held: Family<0, Count>,
     panics: Family<0, Count>,
+    limits: Family<1, Count>,
     plain: Plain,
 }
 
@@ -99,7 +100,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let mut families = self.all.registry.gather();
-        let sharded: [&dyn Collector; 9] = [
+        let sharded: [&dyn Collector; 10] = [
             &self.all.requests,
             &self.all.request_seconds,
             &self.all.upstream_seconds,
@@ -109,6 +110,7 @@ impl Metrics {
             &self.all.bytes,
             &self.all.held,
             &self.all.panics,
+            &self.all.limits,
         ];
         families.extend(sharded.iter().flat_map(|family| family.collect()));
         families.sort_by(|a, b| a.name().cmp(b.name()));
@@ -241,6 +243,11 @@ impl WorkerMetrics {
     pub fn panics(&self) -> Arc<Count> {
         self.metrics.all.panics.part(self.worker, [])
     }
+
+    /// `portolan_limits_reached_total`: clients that were cut off, or had to wait, because of a limit.
+    pub fn limits(&self, limit: &'static str) -> Arc<Count> {
+        self.metrics.all.limits.part(self.worker, [word(limit)])
+    }
 }
 
 /// The one copy of a label value that is a word of ours.
@@ -304,6 +311,12 @@ impl All {
                 "Connections lost to a fault of Portolan's own.",
                 COUNTER,
                 [],
+            )?,
+            limits: Family::new(
+                "portolan_limits_reached_total",
+                "Clients that were cut off, or had to wait, because of a limit.",
+                COUNTER,
+                ["limit"],
             )?,
             plain: Plain::new(&registry)?,
             registry,

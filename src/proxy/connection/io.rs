@@ -119,6 +119,27 @@ impl ClientIo {
         true
     }
 
+    /// Whether the client has more of a body to send.
+    fn is_in_body(&self) -> bool {
+        match &self.scanner {
+            Framing::Checked(scanner) => matches!(scanner.state(), State::Body(_) | State::Chunk(_)),
+            Framing::Opening(_) | Framing::Unread(_) | Framing::Refused { .. } | Framing::Ignored => false,
+        }
+    }
+
+    /// Takes note of what was written, or that the client takes nothing.
+    fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Ok(bytes)) => {
+                self.connection.counts.bytes_out.add(*bytes as u64);
+                self.connection.pace.taking.moved(*bytes as u64);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.connection.pace.taking.waits(),
+        }
+        result
+    }
+
     /// Looks at the bytes behind `before` and replaces those that are refused.
     fn check(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
         let Framing::Checked(scanner) = &mut self.scanner else { return };
@@ -164,12 +185,17 @@ impl AsyncRead for ClientIo {
         }
         let before = buffer.filled().len();
         loop {
-            ready!(this.poll_stream(cx, buffer))?;
+            let polled = this.poll_stream(cx, buffer);
+            if polled.is_pending() && this.is_in_body() {
+                this.connection.pace.sending.waits();
+            }
+            ready!(polled)?;
             let read = buffer.filled().len() - before;
             if read == 0 {
                 return Poll::Ready(Ok(()));
             }
             this.connection.counts.bytes_in.add(read as u64);
+            this.connection.pace.sending.moved(read as u64);
             if this.open(buffer, before).is_some() {
                 this.check(buffer, before);
                 return Poll::Ready(Ok(()));
@@ -185,9 +211,8 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        this.connection.counts.bytes_out.add(written as u64);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.written(written)
     }
 
     fn poll_write_vectored(
@@ -205,12 +230,11 @@ impl AsyncWrite for ClientIo {
                 whole[end..end + part.len()].copy_from_slice(part);
                 end += part.len();
             }
-            ready!(Pin::new(&mut this.stream).poll_write(cx, &whole[..end]))?
+            Pin::new(&mut this.stream).poll_write(cx, &whole[..end])
         } else {
-            ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, parts))?
+            Pin::new(&mut this.stream).poll_write_vectored(cx, parts)
         };
-        this.connection.counts.bytes_out.add(written as u64);
-        Poll::Ready(Ok(written))
+        this.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {

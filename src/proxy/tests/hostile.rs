@@ -187,3 +187,47 @@ async fn a_refused_request_is_counted() {
     let series = r#"portolan_http_requests_total{backend="",code="400",listener="",method="OTHER",route=""}"#;
     until("the refusal is counted", || proxy.metric(series) == Some(1.0)).await;
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_send_its_body_or_take_its_answer_is_cut_off() {
+    let server = Server::answering(|_| {
+        let length = 32 << 20;
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+    })
+    .await;
+    let mut config = config();
+    config.limits.send_window = Duration::from_secs(1);
+    config.limits.take_window = Duration::from_secs(1);
+    let proxy = Proxy::start(config, serving(&[server.address]));
+    let mut sends = proxy.connect().await;
+    sends.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nbegun").await;
+    let mut takes = proxy.connect().await;
+    takes.send(get("/")).await;
+    let cut = |limit| proxy.metric(&format!(r#"portolan_limits_reached_total{{limit="{limit}"}}"#));
+    until("both are cut off", || cut("send_rate") == Some(1.0) && cut("take_rate") == Some(1.0)).await;
+    // What was under way in the kernel still comes, then the end.
+    let mut total = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(read @ 1..) = soon(takes.stream.read(&mut buffer)).await {
+        total += read;
+    }
+    assert!(total < 32 << 20, "{total}");
+    assert!(sends.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_client_that_keeps_moving_is_served() {
+    let server = Server::echo().await;
+    let mut config = config();
+    config.limits.send_window = Duration::from_secs(1);
+    config.limits.least_rate = 20;
+    let proxy = Proxy::start(config, serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n").await;
+    // 40 bytes a second, for longer than two windows.
+    for _ in 0..25 {
+        client.send("abcd").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(client.reply().await.status, 200);
+}

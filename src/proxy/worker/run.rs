@@ -184,6 +184,9 @@ impl Worker {
     }
 
     async fn has_room(&self) {
+        if self.connections.borrow().len() >= self.config.limits.connections {
+            self.metrics.limits("connections").add(1);
+        }
         while self.connections.borrow().len() >= self.config.limits.connections {
             self.left.notified().await;
         }
@@ -200,7 +203,10 @@ impl Worker {
         self.now.set(now);
         let limits = &self.config.limits;
         for connection in self.connections.borrow().values() {
-            if let Some(word) = connection.late(now, limits) {
+            if let Some((word, limit)) = connection.late(now, limits) {
+                if word == Word::Abort {
+                    self.metrics.limits(limit).add(1);
+                }
                 connection.tell(word);
             }
         }
