@@ -132,6 +132,7 @@ fn containers(count: usize) -> Snapshot {
             Resource::Backend(Arc::new(Backend {
                 meta: meta(Kind::Backend, &container.name),
                 endpoints: vec![Endpoint { target, port: None, weight: 1, scheme: Scheme::Http }],
+                policy: Arc::default(),
                 unsupported: Vec::new(),
             })),
         );

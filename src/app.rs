@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context as _;
 use futures::{
-    StreamExt as _, stream,
+    Stream, StreamExt as _, stream,
     stream::{BoxStream, SelectAll},
 };
 use http::HeaderValue;
@@ -28,7 +28,7 @@ use crate::{
     config::labels::{Exposure, LabelSettings, Template},
     controller::{self, Input, Outputs, Sockets},
     discovery::{dns, docker},
-    model::Report,
+    model::{HealthReport, Report},
     proxy::{self, Deaths, Drained, Workers},
     route::Table,
     runtime::{
@@ -68,9 +68,11 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (workers, deaths) =
         Workers::start(proxy_config(&settings), &live_table, &metrics, access_log.as_ref())
             .context("cannot start the threads of the data plane")?;
+    let (prober, health) = workers.watch(live_table.clone());
     let workers = Arc::new(Mutex::new(Some(workers)));
     let (names, wanted_names) = watch::channel(BTreeSet::new());
-    let inputs = inputs(&settings, wanted_names);
+    let mut inputs = inputs(&settings, wanted_names);
+    inputs.push(health_reports(health).boxed());
     let outputs = Outputs { table, report, sockets: sockets(&workers), names, metrics: metrics.clone() };
     let mut tasks = Tasks::new();
     let (admin_stop, admin_watch) = drain::channel();
@@ -83,6 +85,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         let state = admin::State { report: live_report.clone(), ready: ready.clone(), metrics };
         tasks.spawn("admin", admin::serve(listener, state, admin_watch));
     }
+    tasks.spawn("health", prober);
     let first_table = ready.register("the first table");
     let mut first_report = live_report.clone();
     tasks.spawn("controller", async move {
@@ -201,6 +204,14 @@ fn inputs(
     }
     all.push(dns::watch(names).map(|(name, answer)| Input::Name(name, answer)).boxed());
     all
+}
+
+/// What the data plane finds out about endpoints, as it changes.
+fn health_reports(health: Live<HealthReport>) -> impl Stream<Item = Input> {
+    stream::unfold(health, async |mut health| {
+        health.changed().await;
+        Some((Input::Health(health.load()), health))
+    })
 }
 
 fn sockets(workers: &Arc<Mutex<Option<Workers>>>) -> Sockets {

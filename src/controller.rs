@@ -23,7 +23,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     config::{files::Scan, labels::LabelSettings},
     discovery::docker::{Locality, Notice},
-    model::{EndpointState, Kind, Report},
+    model::{EndpointState, HealthReport, Kind, Report},
     plan,
     route::Table,
     runtime::live::Publisher,
@@ -57,6 +57,8 @@ pub enum Input {
     Name(Arc<str>, Result<Vec<IpAddr>, Arc<str>>),
     /// On which machine the engine is.
     Locality(Locality),
+    /// What the data plane knows of endpoints that are watched.
+    Health(Arc<HealthReport>),
 }
 
 /// Where the results go.

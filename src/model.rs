@@ -10,6 +10,7 @@ mod gateway;
 mod host;
 mod http_route;
 mod id;
+mod policy;
 mod report;
 mod snapshot;
 mod status;
@@ -30,8 +31,9 @@ pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
 };
 pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
+pub use policy::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, Probe};
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
-pub use report::{Report, SourceReport};
+pub use report::{EndpointHealth, HealthReport, Report, SourceReport};
 pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
 pub use status::{Condition, ListenerStatus, ParentStatus, Status, Truth};
 pub use workload::{

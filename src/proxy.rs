@@ -6,6 +6,7 @@
 mod config;
 mod connection;
 mod framing;
+mod health;
 mod http;
 mod listen;
 #[cfg(test)]

@@ -124,9 +124,9 @@ pub enum DnsRecord {
 pub struct LoadBalancing {
     #[schemars(extend("default" = "RoundRobin"))]
     pub policy: Option<LoadBalancingPolicy>,
-    /// For `RingHash` and `Maglev`: what is hashed; the client's address where absent.
+    /// For `RingHash` and `Maglev`: what is hashed; the client's address where absent, or where a request lacks it.
     pub hash_on: Option<HashOn>,
-    /// How long a new endpoint takes to get its full share.
+    /// How long a new endpoint takes to get its full share. Without effect on `RingHash`, `Maglev` and `SourceIP`.
     pub slow_start: Option<Duration>,
 }
 
@@ -222,10 +222,11 @@ pub struct Connections {
     pub connect_timeout: Option<Duration>,
     /// How long a connection is kept without a request.
     pub idle_timeout: Option<Duration>,
+    /// Requests under way at each endpoint, of all workers.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_per_endpoint: Option<u32>,
-    /// Requests that may wait for a connection.
-    #[schemars(range(max = 1_000_000))]
+    /// With `maxPerEndpoint`: requests that may wait because every endpoint has as many. More are answered 503.
+    #[schemars(range(max = 1_000_000), extend("default" = 1024))]
     pub max_pending: Option<u32>,
     /// A connection is closed after this many requests.
     #[schemars(range(min = 1))]

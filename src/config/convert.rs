@@ -6,6 +6,7 @@ mod backend;
 mod gateway;
 mod http_filter;
 mod http_route;
+mod policy;
 #[cfg(test)]
 mod tests;
 

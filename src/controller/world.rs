@@ -19,8 +19,8 @@ use crate::{
     },
     discovery::docker::{self, Locality, Notice, Own},
     model::{
-        self, Kind, Origin, Phase, Placement, Problem, ResourceId, Severity, Snapshot, SourceReport,
-        Workload, WorkloadId,
+        self, HealthReport, Kind, Origin, Phase, Placement, Problem, ResourceId, Severity, Snapshot,
+        SourceReport, Workload, WorkloadId,
     },
     runtime::reflect,
 };
@@ -51,6 +51,7 @@ pub(super) struct World {
     drift: usize,
     names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
     unbound: BTreeMap<SocketAddr, Arc<str>>,
+    health: Arc<HealthReport>,
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
@@ -93,6 +94,7 @@ impl World {
             drift: 0,
             names: BTreeMap::new(),
             unbound: BTreeMap::new(),
+            health: Arc::default(),
             retry_bind: None,
             sources: BTreeMap::new(),
             translated: None,
@@ -118,6 +120,7 @@ impl World {
                 self.names.insert(name, addresses);
             }
             Input::Locality(locality) => self.locality = locality,
+            Input::Health(health) => self.health = health,
         }
     }
 
@@ -264,6 +267,7 @@ impl World {
             workloads: translated.map(|translated| translated.workloads.clone()).unwrap_or_default(),
             names: self.names.clone(),
             unbound: self.unbound.clone(),
+            health: self.health.clone(),
         }
     }
 

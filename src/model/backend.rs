@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, path::Path, sync::Arc};
 
-use super::{Host, LabelSelector, Meta, Unsupported, WorkloadId};
+use super::{BackendPolicy, Host, LabelSelector, Meta, Unsupported, WorkloadId};
 
 /// Portolan's own `Backend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     pub meta: Meta,
     pub endpoints: Vec<Endpoint>,
+    pub policy: Arc<BackendPolicy>,
     pub unsupported: Vec<Unsupported>,
 }
 

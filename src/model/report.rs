@@ -77,12 +77,29 @@ pub enum EndpointState {
     Ready,
     Starting,
     Unhealthy,
+    /// It answered badly, and is left out for a while.
+    Ejected,
     Paused,
     Terminating,
     /// Not running.
     Down,
     /// Running, but no address or port could be chosen.
     Unreachable,
+}
+
+/// What the data plane has found out about endpoints: by the backend's name, and the endpoint's address as text. Those
+/// of backends that nobody watches are not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthReport(pub BTreeMap<Arc<str>, BTreeMap<String, EndpointHealth>>);
+
+/// How an endpoint that is watched does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointHealth {
+    pub state: EndpointState,
+    /// A condition reason; empty when ready.
+    pub reason: &'static str,
+    /// What was found and what happens next, without the endpoint's name; empty when ready.
+    pub message: String,
 }
 
 /// A source of observations: `docker`, `files`, `dns`.
@@ -111,10 +128,11 @@ pub struct EventReport {
 // === impl EndpointState ===
 
 impl EndpointState {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Starting,
         Self::Unhealthy,
+        Self::Ejected,
         Self::Paused,
         Self::Terminating,
         Self::Down,
@@ -126,6 +144,7 @@ impl EndpointState {
             Self::Ready => "ready",
             Self::Starting => "starting",
             Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
             Self::Paused => "paused",
             Self::Terminating => "terminating",
             Self::Down => "down",

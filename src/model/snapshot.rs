@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Backend, Gateway, GatewayClass, HttpRoute, Meta, ParentRef, ReferenceGrant, ResourceId, Service,
-    Workload, WorkloadId,
+    Backend, Gateway, GatewayClass, HealthReport, HttpRoute, Meta, ParentRef, ReferenceGrant, ResourceId,
+    Service, Workload, WorkloadId,
 };
 
 /// Everything that [`crate::plan::plan`] may look at.
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub workloads: BTreeMap<WorkloadId, Arc<Workload>>,
     /// What the names of endpoints resolved to: addresses, or why not. A name that is not here is not known yet.
     pub names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
+    /// What the data plane knows of endpoints that are watched.
+    pub health: Arc<HealthReport>,
     /// Addresses that could not be bound, with the reason.
     pub unbound: BTreeMap<SocketAddr, Arc<str>>,
 }

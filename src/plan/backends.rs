@@ -170,6 +170,7 @@ impl<'a> Backends<'a> {
         if let Some(policy) = policy {
             gathered.demand_tls(policy);
         }
+        gathered.watched(self.snapshot.health.0.get(&backend_name(key)));
         Ok(gathered)
     }
 

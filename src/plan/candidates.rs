@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     model::{
-        Backend, BackendReport, EndpointReport, EndpointState, EndpointTarget, LabelSelector, Origin,
-        Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort, Severity, Snapshot, Workload,
-        WorkloadId,
+        Backend, BackendPolicy, BackendReport, EndpointHealth, EndpointReport, EndpointState, EndpointTarget,
+        LabelSelector, Origin, Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort, Severity,
+        Snapshot, Workload, WorkloadId,
     },
     route::{self, Address},
 };
@@ -22,6 +22,8 @@ struct Candidate {
     workload: Option<WorkloadId>,
     terms: Terms,
     found: Result<Address, Refusal>,
+    /// What the data plane knows of it, if it is watched.
+    health: Option<EndpointHealth>,
 }
 
 /// How much traffic, and how it is spoken to.
@@ -36,6 +38,7 @@ pub(super) struct Gathered {
     /// What the name resolved to, in words.
     resolved: String,
     candidates: Vec<Candidate>,
+    policy: Arc<BackendPolicy>,
     /// Why none of it may be spoken to the way it asks for.
     unspoken: Option<String>,
 }
@@ -104,7 +107,8 @@ impl<'a> Gatherer<'_, 'a> {
                 }
             }
         }
-        Gathered::new(backend.meta.id.to_string(), candidates)
+        let gathered = Gathered::new(backend.meta.id.to_string(), candidates);
+        Gathered { policy: backend.policy.clone(), ..gathered }
     }
 
     pub(super) fn of_service(self, service: &Service, port: &ServicePort) -> Gathered {
@@ -129,6 +133,7 @@ impl<'a> Gatherer<'_, 'a> {
             workload: Some(workload.id.clone()),
             terms,
             found: endpoints::locate(self.snapshot, workload, wish).map(Address::Tcp),
+            health: None,
         }
     }
 
@@ -193,7 +198,7 @@ impl Terms {
 
 impl Gathered {
     fn new(resolved: String, candidates: Vec<Candidate>) -> Self {
-        let mut gathered = Self { resolved, candidates, unspoken: None };
+        let mut gathered = Self { resolved, candidates, policy: Arc::default(), unspoken: None };
         for candidate in &mut gathered.candidates {
             if candidate.terms.scheme == Scheme::Https && candidate.found.is_ok() {
                 candidate.found = Err(candidate.unspoken_scheme());
@@ -215,6 +220,24 @@ impl Gathered {
             candidate.found = Err(unspoken(why.clone()));
         }
         self.unspoken = Some(format!("is not spoken to: {why}, and plaintext is out of the question"));
+    }
+
+    /// Takes note of what the data plane has found out about its endpoints. It tells people; requests are sent by what
+    /// the data plane itself knows at that moment.
+    pub(super) fn watched(&mut self, health: Option<&BTreeMap<String, EndpointHealth>>) {
+        for candidate in &mut self.candidates {
+            let Ok(address) = &candidate.found else { continue };
+            let known = health.and_then(|health| health.get(&address.to_string()));
+            candidate.health = match (known, &self.policy.check) {
+                (Some(known), _) => Some(known.clone()),
+                (None, Some(check)) => Some(EndpointHealth {
+                    state: EndpointState::Starting,
+                    reason: "NotChecked",
+                    message: format!("has not been asked for {} yet", check.probe),
+                }),
+                (None, None) => None,
+            };
+        }
     }
 
     pub(super) fn report(&self, name: Arc<str>) -> BackendReport {
@@ -246,7 +269,8 @@ impl Gathered {
         }
         let endpoints: Vec<route::Endpoint> = endpoints.into_values().collect();
         let reason = if endpoints.is_empty() { report.why_empty() } else { String::new() };
-        let backend = Arc::new(route::Backend { name, endpoints, reason: reason.into() });
+        let policy = self.policy;
+        let backend = Arc::new(route::Backend { name, endpoints, policy, reason: reason.into() });
         Resolved { backend, report, workloads, failure }
     }
 }
@@ -259,7 +283,7 @@ fn unspoken(message: String) -> Refusal {
 
 impl Candidate {
     fn plain(name: Arc<str>, terms: Terms, found: Result<Address, Refusal>) -> Self {
-        Self { name, workload: None, terms, found }
+        Self { name, workload: None, terms, found, health: None }
     }
 
     fn unspoken_scheme(&self) -> Refusal {
@@ -273,20 +297,44 @@ impl Candidate {
 
     fn report(&self) -> EndpointReport {
         let (address, state, message) = match &self.found {
-            Ok(address) => (Some(address.to_string()), EndpointState::Ready, String::new()),
+            Ok(address) => {
+                let (state, message) = match &self.health {
+                    Some(health) if health.state != EndpointState::Ready => {
+                        (health.state, format!("{}: {}", health.reason, self.says(health)))
+                    }
+                    Some(_) | None => (EndpointState::Ready, String::new()),
+                };
+                (Some(address.to_string()), state, message)
+            }
             Err(refusal) => (None, refusal.state, refusal.to_string()),
         };
         EndpointReport { name: self.name.clone(), address, state, message, weight: self.terms.weight }
     }
 
+    /// A sentence about its health.
+    fn says(&self, health: &EndpointHealth) -> String {
+        let what = if self.workload.is_some() { "container" } else { "endpoint" };
+        format!("{what} `{}` {}", self.name, health.message)
+    }
+
     /// What its container's status says, if it gets no traffic.
     fn problem(&self) -> Option<Problem> {
-        let refusal = self.found.as_ref().err()?;
+        let refusal = match (&self.found, &self.health) {
+            (Err(refusal), _) => refusal,
+            (Ok(_), Some(health)) if health.state != EndpointState::Ready => &Refusal {
+                state: health.state,
+                reason: health.reason,
+                message: self.says(health),
+                hint: None,
+            },
+            (Ok(_), Some(_) | None) => return None,
+        };
         let severity = match refusal.state {
             EndpointState::Unreachable => Severity::Error,
             EndpointState::Ready
             | EndpointState::Starting
             | EndpointState::Unhealthy
+            | EndpointState::Ejected
             | EndpointState::Paused
             | EndpointState::Terminating
             | EndpointState::Down => Severity::Warning,

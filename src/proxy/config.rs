@@ -42,6 +42,8 @@ pub struct Limits {
     pub least_rate: u64,
     /// Requests that wait for an endpoint at the same time.
     pub held: usize,
+    /// How long a request waits for a place where all endpoints have as many requests as they may have.
+    pub pending_timeout: Duration,
     /// For a backend's endpoint to accept a connection.
     pub connect_timeout: Duration,
     /// How long a request goes on trying endpoints of which none can be reached: long enough for Docker's word that
@@ -105,6 +107,7 @@ impl Default for Limits {
             take_window: Duration::from_mins(1),
             least_rate: 240,
             held: 1024,
+            pending_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(2),
             unreachable_grace: Duration::from_secs(1),
             pool_idle_timeout: Duration::from_secs(50),

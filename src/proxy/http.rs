@@ -205,10 +205,11 @@ async fn exchange(
         let backend = choice.target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
         let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
         tries.limit(&rule.spec, choice.budget.as_ref(), asked);
-        let Some(slot) = tries.next(backend) else {
+        let Some(picked) = tries.next(worker, backend, asked) else {
             tries.wait(worker, backend).await?;
             continue;
         };
+        let slot = picked.slot;
         record.trying(&slot.name);
         let outgoing = forward::Outgoing {
             rewritten,
@@ -218,7 +219,7 @@ async fn exchange(
                 filters::request_headers(rule.filters(choice), headers);
             },
         };
-        match forward::attempt(worker, &mut tries, slot, asked, outgoing).await {
+        match forward::attempt(worker, &mut tries, picked, asked, outgoing).await {
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
                 if tries.retries(worker, (backend, slot), response.status(), asked) {
@@ -297,15 +298,16 @@ fn switch(
     lane: Option<&Rc<Lane>>,
     asked: &Asked<'_>,
     response: Response<Incoming>,
-    exchange: Exchange,
+    mut exchange: Exchange,
 ) -> Result<Answer, Refusal> {
     let is_websocket = response
         .headers()
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let place = exchange.leave();
     let stream = if asked.wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
     let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
-    let tunnel = super::upgrade::Tunnel::new(stream, early);
+    let tunnel = super::upgrade::Tunnel::new(stream, early, place);
     let mut headers = response.into_parts().0.headers;
     fields::strip_response(&mut headers);
     headers.remove(header::CONTENT_LENGTH);

@@ -10,6 +10,7 @@ mod records;
 mod retries;
 mod streaming;
 mod upgrades;
+mod watched;
 
 use std::{
     future::Future,
@@ -29,14 +30,16 @@ use tokio::{
 
 use super::{Config, Workers};
 use crate::{
-    model::{HttpFilter, HttpMatch, Kind, Meta, Origin, PathMatch, ResourceId, Scheme, Timeouts},
+    model::{
+        HealthReport, HttpFilter, HttpMatch, Kind, Meta, Origin, PathMatch, ResourceId, Scheme, Timeouts,
+    },
     route::{
         Address, Attachment, Backend, Choice, Endpoint, ListenerSpec, Rule, Table, TableBuilder, Target,
         Weighted,
     },
     runtime::{
         Tasks,
-        live::{Publisher, live},
+        live::{Live, Publisher, live},
     },
     telemetry::{AccessLog, Metrics},
 };
@@ -50,6 +53,9 @@ struct Proxy {
     publisher: Publisher<Table>,
     metrics: Metrics,
     address: SocketAddr,
+    /// What is known of endpoints that are watched.
+    health: Live<HealthReport>,
+    _tasks: Tasks,
 }
 
 /// A backend of our own: what it heard and how often it was connected to.
@@ -78,6 +84,10 @@ fn asked() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 }
 
+fn holding(time: Duration) -> Config {
+    Config { hold: time, ..config() }
+}
+
 fn config() -> Config {
     Config { workers: NonZeroUsize::MIN, hold: Duration::ZERO, ..Config::default() }
 }
@@ -104,10 +114,11 @@ fn endpoint(address: SocketAddr) -> Endpoint {
 
 fn backend(endpoints: Vec<Endpoint>) -> Target {
     let reason = if endpoints.is_empty() { "`b` is not running" } else { "" };
-    Target::Backend(Arc::new(Backend { name: "default/b".into(), endpoints, reason: reason.into() }))
+    let policy = Arc::default();
+    Target::Backend(Arc::new(Backend { name: "default/b".into(), endpoints, policy, reason: reason.into() }))
 }
 
-fn rule(target: Target) -> Rule {
+pub(super) fn rule(target: Target) -> Rule {
     Rule {
         route: "default/r".into(),
         rule: "0".into(),
@@ -129,7 +140,7 @@ fn filtered(address: SocketAddr, filters: Vec<HttpFilter>) -> Table {
 }
 
 /// Rules by path prefix, for the host `a.test` and every other one.
-fn table(rules: Vec<(&str, Rule)>) -> Table {
+pub(super) fn table(rules: Vec<(&str, Rule)>) -> Table {
     let mut builder = TableBuilder::default();
     let listener = builder.listener(ListenerSpec {
         sockets: vec![asked()],
@@ -167,7 +178,10 @@ impl Proxy {
         let (mut workers, _) = Workers::start(config, &reader, &metrics, access).unwrap();
         let mut opened = workers.open(&[asked()]);
         let address = opened.remove(&asked()).unwrap().unwrap();
-        Self { workers, publisher, metrics, address }
+        let (prober, health) = workers.watch(reader);
+        let mut tasks = Tasks::new();
+        tasks.spawn("health", prober);
+        Self { workers, publisher, metrics, address, health, _tasks: tasks }
     }
 
     async fn connect(&self) -> Client {

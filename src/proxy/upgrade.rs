@@ -3,13 +3,18 @@
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::{connection::Connection, upstream::Stream};
+use super::{
+    connection::Connection,
+    upstream::{Place, Stream},
+};
 
 /// The backend's half of a connection that is not HTTP any more.
 pub(super) struct Tunnel {
     stream: Stream,
     /// What the backend sent right after its answer.
     early: Bytes,
+    /// Its place at the endpoint, to its end.
+    _place: Option<Place>,
 }
 
 // === impl Tunnel ===
@@ -18,8 +23,8 @@ impl Tunnel {
     /// For each direction: enough for a frame, little for ten thousand idle WebSockets.
     const BUFFER: usize = 8 << 10;
 
-    pub(super) fn new(stream: Stream, early: Bytes) -> Self {
-        Self { stream, early }
+    pub(super) fn new(stream: Stream, early: Bytes, place: Option<Place>) -> Self {
+        Self { stream, early, _place: place }
     }
 
     /// Copies until both directions have ended, one broke, or the connection is told to abort. `early` is what the

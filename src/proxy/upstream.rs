@@ -1,25 +1,34 @@
 //! Endpoints as one worker knows them: whose turn it is, and the connections that wait to be used again.
 //!
 //! What is kept here survives a swap of the table: it is keyed by address and by the backend's name, and swept after
-//! each publish. Nothing of it is shared between workers.
+//! each publish. Nothing of it is shared between workers, but for what is known of endpoints that are watched
+//! ([`fleet`]).
 
 mod exchange;
+mod fleet;
 mod multiplex;
+mod shares;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vitals;
+mod watch;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    num::NonZeroU32,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Wake, Waker},
+    time::Duration,
 };
 
+use http::request::Parts;
 use tokio::{sync::Notify, time::Instant};
 
 use super::config::Limits;
@@ -30,7 +39,11 @@ use crate::{
 };
 use exchange::Own;
 pub(super) use exchange::{Exchange, Failure, Protocol};
+pub(super) use fleet::{Fleet, Group, Member, Seen};
+use shares::Shares;
 pub(super) use stream::Stream;
+pub(super) use watch::{Crowded, Outcome, Place};
+use watch::{Watch, Watched};
 
 /// Every endpoint and backend that this worker has used.
 #[derive(Default)]
@@ -41,6 +54,9 @@ pub(super) struct Upstreams {
     stirred: Arc<Notify>,
     /// The connections that are shared.
     tasks: Rc<RefCell<Tasks>>,
+    fleet: Arc<Fleet>,
+    /// This worker's number.
+    worker: usize,
 }
 
 /// What lasts of an endpoint as long as its address does.
@@ -49,11 +65,19 @@ pub(super) struct Endpoint {
     /// The one that was used last is at the end.
     idle: RefCell<Vec<Idle>>,
     most_idle: usize,
+    keeping: Cell<Keeping>,
     stir: Arc<Stir>,
     /// `stir`, as the connections that wait know it.
     waker: Waker,
     shared: multiplex::Pool,
     tasks: Rc<RefCell<Tasks>>,
+}
+
+/// What a backend says of connections that wait.
+#[derive(Clone, Copy, Default)]
+struct Keeping {
+    idle_timeout: Option<Duration>,
+    max_requests: Option<NonZeroU32>,
 }
 
 /// Something has happened on a connection that waits: as nobody has asked anything, it is the endpoint that closes it.
@@ -75,12 +99,12 @@ struct Idle {
 pub(super) struct Backend {
     pub(super) name: Arc<str>,
     /// Why there is no endpoint.
-    pub(super) reason: Arc<str>,
+    reason: Arc<str>,
     slots: Vec<Slot>,
-    total: u64,
-    /// Steps over the sum of the weights that visit every point once and spread each endpoint's points.
-    stride: u64,
+    shares: Shares,
     turn: Rc<Cell<u64>>,
+    /// Absent where endpoints just take turns.
+    watch: Option<Watch>,
 }
 
 /// An endpoint's place in a backend.
@@ -88,48 +112,84 @@ pub(super) struct Slot {
     pub(super) endpoint: Rc<Endpoint>,
     pub(super) name: Arc<str>,
     scheme: Scheme,
-    /// Sum of the weights up to and including this one.
-    upto: u64,
+    weight: u32,
+    /// Where the backend says other than the configuration.
+    limits: Option<Rc<Limits>>,
+    pub(super) watched: Option<Rc<Watched>>,
+}
+
+/// A request that is to be sent somewhere.
+pub(super) struct Ask<'a> {
+    /// Endpoints that are not tried again.
+    pub(super) failed: &'a [Rc<Endpoint>],
+    pub(super) head: &'a Parts,
+    pub(super) client: IpAddr,
+    pub(super) random: u64,
+    pub(super) now: Instant,
+}
+
+/// The endpoint for a request.
+pub(super) struct Picked<'b> {
+    pub(super) slot: &'b Slot,
+    /// Held as long as the request is under way; absent where nobody counts.
+    pub(super) place: Option<Place>,
 }
 
 // === impl Upstreams ===
 
 impl Upstreams {
+    pub(super) fn new(fleet: Arc<Fleet>, worker: usize) -> Self {
+        Self { fleet, worker, ..Self::default() }
+    }
+
     pub(super) fn backend(&self, backend: &route::Backend, limits: &Limits, random: u64) -> Backend {
+        let (group, members) = match backend.policy.is_watchful().then(|| self.fleet.group(backend)) {
+            Some((group, members)) => (Some(group), members),
+            None => (None, Vec::new()),
+        };
+        let watched = |member: &Arc<Member>| {
+            let (member, group, policy) = (member.clone(), group.clone()?, backend.policy.clone());
+            Some(Rc::new(Watched { member, group, policy, worker: self.worker }))
+        };
+        let connections = &backend.policy.connections;
+        let keeping =
+            Keeping { idle_timeout: connections.idle_timeout, max_requests: connections.max_requests };
+        let own_limits = own_limits(backend, limits).map(Rc::new);
         let mut endpoints = self.endpoints.borrow_mut();
-        let mut total = 0;
-        let mut slots = Vec::with_capacity(backend.endpoints.len());
-        for endpoint in &backend.endpoints {
-            total += u64::from(endpoint.weight.max(1));
+        let slot = |(index, endpoint): (usize, &route::Endpoint)| {
             let state = endpoints.entry(endpoint.address.clone()).or_insert_with_key(|address| {
                 Rc::new(Endpoint::new(address.clone(), limits.pool_idle, (&self.stirred, &self.tasks)))
             });
-            let state = state.clone();
-            slots.push(Slot {
-                endpoint: state,
+            state.keeping.set(keeping);
+            Slot {
+                endpoint: state.clone(),
                 name: endpoint.name.clone(),
                 scheme: endpoint.scheme,
-                upto: total,
-            });
-        }
+                weight: endpoint.weight.max(1),
+                limits: own_limits.clone(),
+                watched: members.get(index).and_then(watched),
+            }
+        };
+        let slots: Vec<Slot> = backend.endpoints.iter().enumerate().map(slot).collect();
         // Workers begin at different places: together they are as even as each of them.
         let mut turns = self.turns.borrow_mut();
         let turn = turns.entry(backend.name.clone()).or_insert_with(|| Rc::new(Cell::new(random >> 32)));
         Backend {
             name: backend.name.clone(),
             reason: backend.reason.clone(),
+            shares: Shares::new(slots.iter().map(|slot| u64::from(slot.weight)).collect()),
             slots,
-            total,
-            stride: stride(total),
             turn: turn.clone(),
+            watch: group.map(|group| Watch::new(group, backend)),
         }
     }
 
     /// Closes connections that have waited too long or that the endpoint has closed.
     pub(super) fn expire(&self, now: Instant, limits: &Limits) {
         for endpoint in self.endpoints.borrow().values() {
-            endpoint.retain(|idle| now.duration_since(idle.since) < limits.pool_idle_timeout);
-            endpoint.shared.expire(now, limits.pool_idle_timeout);
+            let most = endpoint.keeping.get().idle_timeout.unwrap_or(limits.pool_idle_timeout);
+            endpoint.retain(|idle| now.duration_since(idle.since) < most);
+            endpoint.shared.expire(now, most);
         }
     }
 
@@ -184,8 +244,8 @@ impl Endpoint {
     fn new(address: Address, most_idle: usize, (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>)) -> Self {
         let stir = Arc::new(Stir { has_stirred: AtomicBool::new(false), told: told.clone() });
         let waker = stir.clone().into();
-        let (shared, tasks) = (multiplex::Pool::default(), tasks.clone());
-        Self { address, idle: RefCell::default(), most_idle, stir, waker, shared, tasks }
+        let (shared, tasks, keeping) = (multiplex::Pool::default(), tasks.clone(), Cell::default());
+        Self { address, idle: RefCell::default(), most_idle, keeping, stir, waker, shared, tasks }
     }
 
     fn retain(&self, stays: impl Fn(&Idle) -> bool) {
@@ -201,6 +261,11 @@ impl Endpoint {
     }
 
     fn keep(&self, exchange: Box<Own>, now: Instant) {
+        let Keeping { idle_timeout, max_requests } = self.keeping.get();
+        let is_used_up = max_requests.is_some_and(|most| exchange.served >= most.get());
+        if is_used_up || idle_timeout == Some(Duration::ZERO) {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most_idle {
             idle.push(Idle { exchange, since: now });
@@ -237,32 +302,67 @@ impl Slot {
 // === impl Backend ===
 
 impl Backend {
+    /// How many endpoints may get requests.
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.watch.as_ref().map_or(self.slots.len(), Watch::fit)
     }
 
-    /// The endpoint whose turn it is, or the next one that is not in `failed`.
-    pub(super) fn pick(&self, failed: &[Rc<Endpoint>]) -> Option<&Slot> {
-        // Another try of the same request is not another turn: the endpoint behind one that fails keeps its own.
-        let turn = if failed.is_empty() {
+    /// Why there is no endpoint.
+    pub(super) fn reason(&self) -> Arc<str> {
+        match &self.watch {
+            Some(watch) if !self.slots.is_empty() => watch.reason(),
+            Some(_) | None => self.reason.clone(),
+        }
+    }
+
+    /// An endpoint for a request, by the backend's policy; none that has failed it already.
+    pub(super) fn pick(&self, ask: &Ask<'_>) -> Option<Picked<'_>> {
+        if let Some(watch) = &self.watch {
+            return watch.pick(&self.slots, ask, || self.turn(ask.failed));
+        }
+        let first = self.shares.turn(self.turn(ask.failed));
+        let (before, from) = self.slots.split_at(first);
+        let slot = from.iter().chain(before).find(|slot| ask.is_untried(slot))?;
+        Some(Picked { slot, place: None })
+    }
+
+    /// Another try of the same request is not another turn: the endpoint behind one that fails keeps its own.
+    fn turn(&self, failed: &[Rc<Endpoint>]) -> u64 {
+        if failed.is_empty() {
             self.turn.replace(self.turn.get().wrapping_add(1))
         } else {
             self.turn.get().wrapping_sub(1)
-        };
-        let point = (turn % self.total.max(1)).wrapping_mul(self.stride) % self.total.max(1);
-        let first = self.slots.partition_point(|slot| slot.upto <= point);
-        let (before, from) = self.slots.split_at(first.min(self.slots.len()));
-        let is_untried = |slot: &&Slot| !failed.iter().any(|endpoint| Rc::ptr_eq(endpoint, &slot.endpoint));
-        from.iter().chain(before).find(is_untried)
+        }
+    }
+
+    /// Waits for a place at an endpoint: all of them have as many requests as they may have.
+    pub(super) async fn room(&self, until: Instant) -> Result<(), Crowded> {
+        match &self.watch {
+            Some(watch) => watch.room(&self.slots, until).await,
+            None => Err(Crowded::TooMany),
+        }
     }
 }
 
-/// A number without a common divisor with `total`, at about its golden section.
-fn stride(total: u64) -> u64 {
-    let near = total / 1000 * 618 + total % 1000 * 618 / 1000;
-    (near.max(1)..=total.max(1)).find(|candidate| gcd(*candidate, total) == 1).unwrap_or(1)
+/// The limits of a backend that has some of its own.
+fn own_limits(backend: &route::Backend, limits: &Limits) -> Option<Limits> {
+    let own = &backend.policy.connections;
+    own.connect_timeout.map(|connect_timeout| Limits { connect_timeout, ..limits.clone() })
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
+// === impl Slot ===
+
+impl Slot {
+    /// The limits that hold for this endpoint.
+    pub(super) fn limits<'l>(&'l self, otherwise: &'l Limits) -> &'l Limits {
+        self.limits.as_deref().unwrap_or(otherwise)
+    }
+}
+
+// === impl Ask ===
+
+impl Ask<'_> {
+    fn is_untried(&self, slot: &Slot) -> bool {
+        !self.failed.iter().any(|endpoint| Rc::ptr_eq(endpoint, &slot.endpoint))
+    }
 }

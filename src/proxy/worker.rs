@@ -18,7 +18,7 @@ use super::{
     config::Config,
     connection::{Connection, SocketCounts},
     http::Budgets,
-    upstream::Upstreams,
+    upstream::{Fleet, Upstreams},
 };
 use crate::{
     route::{Request, Table},
@@ -43,7 +43,7 @@ pub(super) struct Worker {
     pub(super) http1: http1::Builder,
     pub(super) upstreams: Upstreams,
     pub(super) budgets: Budgets,
-    /// Told after each new table.
+    /// Told after each new table, and when an endpoint has become fit or unfit.
     pub(super) changed: Notify,
     table: View<Table>,
     cache: RefCell<Cache>,
@@ -71,6 +71,7 @@ impl Worker {
         config: Arc<Config>,
         table: &Live<Table>,
         telemetry: (&Metrics, Option<AccessLog>),
+        fleet: Arc<Fleet>,
     ) -> Self {
         let (metrics, access) = telemetry;
         let metrics = metrics.worker(number);
@@ -85,7 +86,7 @@ impl Worker {
             now: Cell::new(Instant::now()),
             cache: RefCell::new(Cache::new(&metrics)),
             http1,
-            upstreams: Upstreams::default(),
+            upstreams: Upstreams::new(fleet, number),
             budgets: Budgets::default(),
             changed: Notify::new(),
             table: table.view(),

@@ -9,12 +9,15 @@ use tokio::{
 
 use super::{
     config::Config,
+    health,
     listen::{self, Rivals},
+    upstream::Fleet,
     worker::{Command, Drained, Worker, run},
 };
 use crate::{
+    model::HealthReport,
     route::Table,
-    runtime::live::Live,
+    runtime::live::{Live, live},
     telemetry::{AccessLog, Metrics},
 };
 
@@ -23,6 +26,7 @@ use crate::{
 pub struct Workers {
     config: Arc<Config>,
     threads: Vec<Thread>,
+    fleet: Arc<Fleet>,
     /// What was asked for, and what it became: port 0 becomes a port.
     open: BTreeMap<SocketAddr, SocketAddr>,
 }
@@ -52,20 +56,22 @@ impl Workers {
     ) -> io::Result<(Self, Deaths)> {
         let config = Arc::new(config);
         let (died, deaths) = mpsc::unbounded_channel();
+        let fleet = Arc::new(Fleet::new(config.workers.get()));
         let mut threads = Vec::with_capacity(config.workers.get());
         for number in 0..config.workers.get() {
             let runtime =
                 move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             let (sender, commands) = mpsc::unbounded_channel();
-            let (config, table) = (config.clone(), table.clone());
+            let (config, table, fleet) = (config.clone(), table.clone(), fleet.clone());
             let (metrics, access) = (metrics.clone(), access.cloned());
             let death = Death(number, died.clone());
             let work = move || {
                 let _death = death;
                 match runtime() {
                     Ok(runtime) => runtime.block_on(async {
-                        let worker = Worker::new(number, config, &table, (&metrics, access));
-                        run(Rc::new(worker), table, commands).await;
+                        let news = fleet.news();
+                        let worker = Worker::new(number, config, &table, (&metrics, access), fleet);
+                        run(Rc::new(worker), table, commands, news).await;
                     }),
                     Err(error) => tracing::error!(%error, "cannot start a worker's runtime"),
                 }
@@ -73,7 +79,7 @@ impl Workers {
             let handle = std::thread::Builder::new().name(format!("proxy-{number}")).spawn(work)?;
             threads.push(Thread { commands: sender, handle });
         }
-        Ok((Self { config, threads, open: BTreeMap::new() }, Deaths(deaths)))
+        Ok((Self { config, threads, fleet, open: BTreeMap::new() }, Deaths(deaths)))
     }
 
     /// Listens on these addresses, each by all workers or by none, and tells the real address of each: port 0 becomes
@@ -104,6 +110,13 @@ impl Workers {
                 thread.tell(Command::Close(*address));
             }
         }
+    }
+
+    /// What asks the endpoints of `table` whether they live, for all workers, until it is dropped; and what it finds
+    /// out. It may run on any thread.
+    pub fn watch(&self, table: Live<Table>) -> (impl Future<Output = ()> + Send + use<>, Live<HealthReport>) {
+        let (publisher, reports) = live(HealthReport::default());
+        (health::run(self.fleet.clone(), table, publisher), reports)
     }
 
     /// The open addresses as they were asked for, with the real ones.

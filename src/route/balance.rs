@@ -71,7 +71,7 @@ impl Weighted {
                 && one.filters == other.filters
                 && match (&one.target, &other.target) {
                     (Target::Backend(one), Target::Backend(other)) if !one.endpoints.is_empty() => {
-                        one.endpoints == other.endpoints
+                        one.endpoints == other.endpoints && one.policy == other.policy
                     }
                     (one, other) => one == other,
                 }

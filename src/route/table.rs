@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, s
 use http::{HeaderMap, Method};
 
 use super::{Weighted, index::HostIndex, tree::PathTree};
-use crate::model::{HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Timeouts, ValueMatch};
+use crate::model::{BackendPolicy, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Timeouts, ValueMatch};
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,7 @@ pub struct Backend {
     pub name: Arc<str>,
     /// Sorted; may be empty.
     pub endpoints: Vec<Endpoint>,
+    pub policy: Arc<BackendPolicy>,
     /// Why there is no endpoint, for logs and `explain`; empty if there is one.
     pub reason: Arc<str>,
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod filters;
+mod health;
 mod life;
 mod seen;
 mod wire;

@@ -2,11 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Notes, gateway::labels};
+use super::{Notes, gateway::labels, policy::policy};
 use crate::{
     api::{
-        self, BackendEndpoint, BackendScheme, BackendSpec, IntOrString, LoadBalancingPolicy, ServiceProtocol,
-        ServiceSpec, ServiceType, SessionAffinity,
+        self, BackendEndpoint, BackendScheme, BackendSpec, IntOrString, ServiceProtocol, ServiceSpec,
+        ServiceType, SessionAffinity,
     },
     config::rules::{self, At},
     model::{
@@ -26,31 +26,11 @@ pub(super) fn backend(spec: &BackendSpec, meta: Meta, at: &At<'_>, notes: &mut N
         .enumerate()
         .filter_map(|(index, written)| endpoint(written, scheme, &endpoints_at.index(index), notes))
         .collect();
-    note_unserved_fields(spec, at, notes);
-    Backend { meta, endpoints, unsupported: notes.take_unsupported() }
-}
-
-fn note_unserved_fields(spec: &BackendSpec, at: &At<'_>, notes: &mut Notes) {
-    if let Some(balancing) = &spec.load_balancing {
-        let at = at.key("loadBalancing");
-        let policy = balancing.policy.unwrap_or_default();
-        if policy != LoadBalancingPolicy::RoundRobin {
-            let why = format!("the policy `{policy:?}` is not served yet; `RoundRobin` is used");
-            notes.unsupported(&at.key("policy"), &why);
-        }
-        if balancing.slow_start.is_some() {
-            notes.unsupported(&at.key("slowStart"), "slow start is not served yet");
-        }
+    let policy = policy(spec, at, notes);
+    if spec.tls.is_some() {
+        notes.unsupported(&at.key("tls"), NO_HTTPS);
     }
-    let fields = [
-        ("healthCheck", spec.health_check.is_some(), "active health checks are not served yet"),
-        ("outlierDetection", spec.outlier_detection.is_some(), "outlier detection is not served yet"),
-        ("connections", spec.connections.is_some(), "limits of connections are not served yet"),
-        ("tls", spec.tls.is_some(), NO_HTTPS),
-    ];
-    for (field, _, why) in fields.into_iter().filter(|(_, is_set, _)| *is_set) {
-        notes.unsupported(&at.key(field), why);
-    }
+    Backend { meta, endpoints, policy, unsupported: notes.take_unsupported() }
 }
 
 fn endpoint(

@@ -1,5 +1,7 @@
 //! What documents become.
 
+mod policy;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -313,23 +315,10 @@ fn endpoints_of_a_backend() {
 }
 
 #[test]
-fn policies_of_a_backend_are_noted() {
-    let noted = backend(
-        "{endpoints: [], loadBalancing: {policy: LeastRequest, slowStart: 1s}, healthCheck: {tcp: {}},
-          outlierDetection: {}, connections: {}, tls: {}}",
-    );
-    assert_eq!(
-        fields(&noted.unsupported),
-        [
-            "spec.loadBalancing.policy",
-            "spec.loadBalancing.slowStart",
-            "spec.healthCheck",
-            "spec.outlierDetection",
-            "spec.connections",
-            "spec.tls"
-        ]
-    );
-    assert!(backend("{endpoints: [], loadBalancing: {policy: RoundRobin}}").unsupported.is_empty());
+fn what_a_backend_asks_for_in_vain_is_noted() {
+    let noted = backend("{endpoints: [], healthCheck: {grpc: {}}, tls: {}}");
+    assert_eq!(fields(&noted.unsupported), ["spec.healthCheck.grpc", "spec.tls"]);
+    assert_eq!(noted.policy.check, None);
 }
 
 #[test]

@@ -108,6 +108,21 @@ fn check_health(check: &HealthCheck, at: &At<'_>, found: &mut Found) {
         at,
         &[("http", check.http.is_some()), ("tcp", check.tcp.is_some()), ("grpc", check.grpc.is_some())],
     );
+    if let Some(http) = &check.http {
+        let at = at.key("http");
+        if let Some(path) = &http.path
+            && path.parse::<http::uri::PathAndQuery>().is_err()
+        {
+            found.expected(
+                &at.key("path"),
+                format!("`{path}` cannot be asked for"),
+                "a path as a client sends it, with `%20` for a space",
+            );
+        }
+        if let Some(host) = &http.host {
+            found.take(&at.key("host"), text::host(host));
+        }
+    }
     let interval = positive("interval", check.interval.as_deref().or(Some("5s")), at, found);
     let timeout = positive("timeout", check.timeout.as_deref().or(Some("1s")), at, found);
     if let (Some(interval), Some(timeout)) = (interval, timeout)

@@ -317,7 +317,12 @@ impl HttpRoute {
 // === backends ===
 
 pub(super) fn backend(name: &str) -> Backend {
-    Backend { meta: meta(Kind::Backend, name), endpoints: Vec::new(), unsupported: Vec::new() }
+    Backend {
+        meta: meta(Kind::Backend, name),
+        endpoints: Vec::new(),
+        policy: Arc::default(),
+        unsupported: Vec::new(),
+    }
 }
 
 pub(super) fn endpoint(target: EndpointTarget) -> Endpoint {

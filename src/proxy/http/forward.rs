@@ -17,13 +17,13 @@ use super::{
     Asked, RequestBody, Wants,
     body::Asked as AskedForBody,
     filters::{self, Rewritten},
-    refusal::Refusal,
+    refusal::{Refusal, Side},
     retry::{Budget, Retries},
 };
 use crate::{
     model::Timeouts,
     proxy::{
-        upstream::{Backend, Endpoint, Exchange, Failure, Protocol, Slot},
+        upstream::{Ask, Backend, Crowded, Endpoint, Exchange, Failure, Outcome, Picked, Protocol, Slot},
         worker::Worker,
     },
     route::Rule,
@@ -119,12 +119,26 @@ impl Tries {
     }
 
     /// The endpoint to try, if one is left in this pass.
-    pub(super) fn next<'b>(&self, backend: &'b Backend) -> Option<&'b Slot> {
-        if self.failed.len() >= Self::ENDPOINTS { None } else { backend.pick(&self.failed) }
+    pub(super) fn next<'b>(
+        &self,
+        worker: &Worker,
+        backend: &'b Backend,
+        asked: &Asked<'_>,
+    ) -> Option<Picked<'b>> {
+        if self.failed.len() >= Self::ENDPOINTS {
+            return None;
+        }
+        backend.pick(&Ask {
+            failed: &self.failed,
+            head: asked.head,
+            client: asked.client.address,
+            random: asked.random,
+            now: worker.now(),
+        })
     }
 
-    /// Waits for something that makes another pass worth it: a new table, or, if there are endpoints that could not be
-    /// reached, a moment.
+    /// Waits for something that makes another pass worth it: a new table or an endpoint that is fit, a place at one, or,
+    /// if there are endpoints that could not be reached, a moment.
     pub(super) async fn wait(&mut self, worker: &Worker, backend: &Backend) -> Result<(), Refusal> {
         // Made before anything is awaited: a table that comes in between is not missed.
         let changed = worker.changed.notified();
@@ -132,7 +146,7 @@ impl Tries {
             return self.hold(worker, backend, changed).await;
         }
         let Some((refusal, since)) = self.last.take() else {
-            return Err(Refusal::NoEndpoint(backend.reason.clone()));
+            return self.queue(worker, backend).await;
         };
         let now = Instant::now();
         let until = since + worker.config.limits.unreachable_grace.min(worker.config.hold);
@@ -148,7 +162,26 @@ impl Tries {
         Ok(())
     }
 
-    /// Waits for a new table, as long as a request may be held.
+    /// Waits for a place at an endpoint.
+    async fn queue(&mut self, worker: &Worker, backend: &Backend) -> Result<(), Refusal> {
+        if !self.failed.is_empty() {
+            // Those that have failed it are the only ones that are left.
+            self.failed.clear();
+            return Ok(());
+        }
+        let until = self.started + worker.config.limits.pending_timeout;
+        let whole = self.whole().unwrap_or(until);
+        backend.room(until.min(whole)).await.map_err(|crowded| {
+            worker.metrics.upstream_errors(&backend.name, "overflow").add(1);
+            match crowded {
+                Crowded::TooLong if whole < until => Refusal::Timeout,
+                Crowded::TooLong => Refusal::Overloaded("no place came free in time"),
+                Crowded::TooMany => Refusal::Overloaded("too many requests wait for one already"),
+            }
+        })
+    }
+
+    /// Waits for a new table or an endpoint that is fit, as long as a request may be held.
     async fn hold(
         &mut self,
         worker: &Worker,
@@ -157,7 +190,7 @@ impl Tries {
     ) -> Result<(), Refusal> {
         let until = self.started + worker.config.hold;
         if worker.config.hold.is_zero() || Instant::now() >= until {
-            return Err(Refusal::NoEndpoint(backend.reason.clone()));
+            return Err(Refusal::NoEndpoint(backend.reason()));
         }
         let _held = worker.hold().ok_or(Refusal::Crowded)?;
         let whole = self.whole().unwrap_or(until);
@@ -167,7 +200,7 @@ impl Tries {
                 Ok(())
             }
             Err(_) if whole < until => Err(Refusal::Timeout),
-            Err(_) => Err(Refusal::NoEndpoint(backend.reason.clone())),
+            Err(_) => Err(Refusal::NoEndpoint(backend.reason())),
         }
     }
 
@@ -231,7 +264,8 @@ fn kind(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::NoBackend
         | Refusal::Rewritten
         | Refusal::NoEndpoint(_)
-        | Refusal::Crowded => None,
+        | Refusal::Crowded
+        | Refusal::Overloaded(_) => None,
     }
 }
 
@@ -241,7 +275,7 @@ fn kind(refusal: &Refusal) -> Option<&'static str> {
 pub(super) async fn attempt(
     worker: &Worker,
     tries: &mut Tries,
-    slot: &Slot,
+    Picked { slot, place }: Picked<'_>,
     asked: &Asked<'_>,
     outgoing: Outgoing<'_>,
 ) -> Result<(Response<Incoming>, Exchange), Failed> {
@@ -251,7 +285,7 @@ pub(super) async fn attempt(
     let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
     let result = within(deadline, sending).await;
     tries.response_after = tries.try_started.elapsed();
-    result.unwrap_or_else(|| {
+    let result = result.unwrap_or_else(|| {
         let is_whole = tries.whole().is_some() && tries.whole() == deadline;
         Err(if is_whole {
             Failed::Final(Refusal::Timeout)
@@ -260,7 +294,26 @@ pub(super) async fn attempt(
         } else {
             Failed::Final(Refusal::TryTimeout)
         })
+    });
+    if let Some(watched) = &slot.watched
+        && let Some(outcome) = outcome(&result)
+    {
+        watched.observe(outcome);
+    }
+    result.map(|(response, mut exchange)| {
+        exchange.enter(place);
+        (response, exchange)
     })
+}
+
+/// What a try says of the endpoint, if anything: a client that breaks off says nothing.
+fn outcome<E>(result: &Result<(Response<Incoming>, E), Failed>) -> Option<Outcome> {
+    match result {
+        Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Bad),
+        Ok(_) => Some(Outcome::Good),
+        Err(Failed::Again { .. } | Failed::TooLong) => Some(Outcome::Bad),
+        Err(Failed::Final(refusal)) => (refusal.side() == Side::Backend).then_some(Outcome::Bad),
+    }
 }
 
 async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
@@ -283,7 +336,7 @@ async fn send(
     };
     let connect = async || match slot.endpoint.reuse(protocol) {
         Some(exchange) => Ok(exchange),
-        None => Exchange::connect(&slot.endpoint, protocol, &worker.config.limits).await,
+        None => Exchange::connect(&slot.endpoint, protocol, slot.limits(&worker.config.limits)).await,
     };
     let unsent = |failure| Failed::Again { failure, sent: Sent::Nothing };
     let mut exchange = connect().await.map_err(unsent)?;

@@ -46,6 +46,8 @@ pub(super) enum Refusal {
     NoEndpoint(Arc<str>),
     #[error("the backend has no endpoint, and too many requests wait already")]
     Crowded,
+    #[error("every endpoint has as many requests as `maxPerEndpoint` allows, and {0}")]
+    Overloaded(&'static str),
     #[error("{0}")]
     Unreachable(Failure),
     #[error("{0}")]
@@ -88,7 +90,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::NoEndpoint(_) | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -113,6 +115,7 @@ impl Refusal {
             | Self::Rewritten => Side::Configuration,
             Self::NoEndpoint(_)
             | Self::Crowded
+            | Self::Overloaded(_)
             | Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Switched
@@ -138,7 +141,9 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."
             }
-            Self::NoEndpoint(_) | Self::Crowded => "The service is not available at the moment.",
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => {
+                "The service is not available at the moment."
+            }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
                 "The service did not answer in time."
             }

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn holding(time: Duration) -> Config {
-    Config { hold: time, ..config() }
-}
-
 fn empty() -> Table {
     serving(&[])
 }

@@ -22,7 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Stream, multiplex::Ticket};
+use super::{super::http::RequestBody, Endpoint, Place, Stream, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
@@ -47,6 +47,10 @@ pub(in crate::proxy) struct Own {
     state: State,
     /// Whether a response came over it before.
     is_reused: bool,
+    /// Of the request that is on it, where those are counted.
+    place: Option<Place>,
+    /// Requests that were answered over it.
+    pub(super) served: u32,
 }
 
 type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
@@ -117,6 +121,22 @@ impl Exchange {
         }
     }
 
+    /// Holds the request's place at the endpoint as long as it is under way.
+    pub(in crate::proxy) fn enter(&mut self, place: Option<Place>) {
+        match self {
+            Self::Own(own) => own.place = place,
+            Self::Shared(ticket) => ticket.place = place,
+        }
+    }
+
+    /// The place of the request that is on it: for what the connection becomes.
+    pub(in crate::proxy) fn leave(&mut self) -> Option<Place> {
+        match self {
+            Self::Own(own) => own.place.take(),
+            Self::Shared(ticket) => ticket.place.take(),
+        }
+    }
+
     /// The next piece of the response.
     pub(in crate::proxy) fn poll_frame(
         &mut self,
@@ -161,7 +181,15 @@ impl Own {
             .map_err(Failure::Broken)?;
         let endpoint = Rc::downgrade(endpoint);
         let connection = Some(connection);
-        Ok(Box::new(Self { sender, connection, endpoint, state: State::Open, is_reused: false }))
+        Ok(Box::new(Self {
+            sender,
+            connection,
+            endpoint,
+            state: State::Open,
+            is_reused: false,
+            place: None,
+            served: 0,
+        }))
     }
 
     /// What a response may be ahead of the client that reads it, and a head may have.
@@ -201,6 +229,8 @@ impl Own {
 
     fn finish(mut self: Box<Self>, now: Instant) {
         self.is_reused = true;
+        self.place = None;
+        self.served = self.served.saturating_add(1);
         if let Some(endpoint) = self.endpoint.upgrade()
             && self.is_reusable(&endpoint.waker)
         {

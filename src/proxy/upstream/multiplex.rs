@@ -25,7 +25,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{super::http::RequestBody, Failure};
+use super::{super::http::RequestBody, Failure, Place};
 use crate::runtime::{
     Tasks,
     nest::{Nest, Starter},
@@ -54,6 +54,8 @@ pub(in crate::proxy) struct Ticket {
     shared: Rc<Shared>,
     /// Whether the connection has carried others before.
     pub(super) is_reused: bool,
+    /// At the endpoint, where those are counted.
+    pub(super) place: Option<Place>,
 }
 
 #[derive(Default)]
@@ -217,7 +219,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 impl Ticket {
     fn new(shared: Rc<Shared>, is_reused: bool) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused }
+        Self { shared, is_reused, place: None }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.

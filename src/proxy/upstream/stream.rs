@@ -22,7 +22,7 @@ pub(in crate::proxy) enum Stream {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) async fn connect(address: &Address) -> io::Result<Self> {
+    pub(in crate::proxy) async fn connect(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;

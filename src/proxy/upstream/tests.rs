@@ -1,11 +1,13 @@
-//! Whose turn it is.
+//! Which endpoint a request goes to.
 
-use std::net::SocketAddr;
+mod watched;
+
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::model::Scheme;
+use crate::model::{BackendPolicy, Scheme};
 
-fn backend(upstreams: &Upstreams, weights: &[u32]) -> Backend {
+fn table_backend(weights: &[u32], policy: BackendPolicy) -> route::Backend {
     let endpoint = |(index, weight): (usize, &u32)| route::Endpoint {
         address: Address::Tcp(SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap()], 80))),
         scheme: Scheme::Http,
@@ -13,12 +15,27 @@ fn backend(upstreams: &Upstreams, weights: &[u32]) -> Backend {
         name: index.to_string().into(),
     };
     let endpoints = weights.iter().enumerate().map(endpoint).collect();
-    let backend = route::Backend { name: "default/b".into(), endpoints, reason: "".into() };
-    upstreams.backend(&backend, &Limits::default(), 0)
+    route::Backend { name: "default/b".into(), endpoints, policy: Arc::new(policy), reason: "".into() }
+}
+
+fn backend(upstreams: &Upstreams, weights: &[u32]) -> Backend {
+    upstreams.backend(&table_backend(weights, BackendPolicy::default()), &Limits::default(), 0)
+}
+
+fn head() -> Parts {
+    http::Request::new(()).into_parts().0
+}
+
+fn ask<'a>(head: &'a Parts, failed: &'a [Rc<Endpoint>]) -> Ask<'a> {
+    Ask { failed, head, client: Ipv4Addr::LOCALHOST.into(), random: 0, now: Instant::now() }
+}
+
+fn pick<'b>(backend: &'b Backend, failed: &[Rc<Endpoint>]) -> Option<&'b Slot> {
+    backend.pick(&ask(&head(), failed)).map(|picked| picked.slot)
 }
 
 fn picks(backend: &Backend, number: usize) -> Vec<usize> {
-    (0..number).map(|_| backend.pick(&[]).unwrap().name.parse().unwrap()).collect()
+    (0..number).map(|_| pick(backend, &[]).unwrap().name.parse().unwrap()).collect()
 }
 
 #[test]
@@ -31,13 +48,13 @@ fn equal_endpoints_take_turns() {
 
 #[test]
 fn each_round_gives_every_endpoint_its_exact_weight() {
-    for weights in [&[3, 1][..], &[1], &[5, 0, 7, 1], &[1_000_000, 1], &[2, 2, 2, 2]] {
+    for weights in [&[3, 1][..], &[1], &[5, 0, 7, 1], &[100_000, 1], &[2, 2, 2, 2]] {
         let backend = backend(&Upstreams::default(), weights);
+        let expected: Vec<u32> = weights.iter().map(|weight| (*weight).max(1)).collect();
         let mut counts = vec![0; weights.len()];
-        for index in picks(&backend, usize::try_from(backend.total).unwrap()) {
+        for index in picks(&backend, expected.iter().sum::<u32>() as usize) {
             counts[index] += 1;
         }
-        let expected: Vec<u32> = weights.iter().map(|weight| (*weight).max(1)).collect();
         assert_eq!(counts, expected);
     }
 }
@@ -61,11 +78,11 @@ fn the_turn_survives_a_new_table() {
 fn what_failed_is_left_out_and_nobody_is_left_at_last() {
     let backend = backend(&Upstreams::default(), &[1, 1, 1]);
     let mut failed = Vec::new();
-    while let Some(slot) = backend.pick(&failed) {
+    while let Some(slot) = pick(&backend, &failed) {
         failed.push(slot.endpoint.clone());
     }
     assert_eq!(failed.len(), 3);
-    assert!(self::backend(&Upstreams::default(), &[]).pick(&[]).is_none());
+    assert!(pick(&self::backend(&Upstreams::default(), &[]), &[]).is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, pin::pin, rc::Rc, time::Durati
 
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::yield_now,
     time::{Instant, MissedTickBehavior},
 };
@@ -46,6 +46,7 @@ pub(in crate::proxy) async fn run(
     worker: Rc<Worker>,
     mut table: Live<Table>,
     mut commands: mpsc::UnboundedReceiver<Command>,
+    mut news: watch::Receiver<u64>,
 ) {
     // Dropping a sender closes that listener.
     let mut listeners: BTreeMap<SocketAddr, oneshot::Sender<()>> = BTreeMap::new();
@@ -84,6 +85,7 @@ pub(in crate::proxy) async fn run(
                 swept = false;
             }
             () = worker.upstreams.stirred() => worker.upstreams.close_stirred(),
+            Ok(()) = news.changed() => worker.changed.notify_waiters(),
             _ = tick.tick() => {
                 worker.tick();
                 if !swept {
@@ -265,7 +267,7 @@ mod tests {
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let config = Arc::new(Config::default());
-            let worker = Worker::new(0, config, &live(Table::default()).1, (&metrics, None));
+            let worker = Worker::new(0, config, &live(Table::default()).1, (&metrics, None), Arc::default());
             worker.tasks.borrow_mut().spawn_local("connection", async { panic!("lost at sea") });
             while !worker.tasks.borrow().is_empty() {
                 yield_now().await;

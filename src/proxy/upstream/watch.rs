@@ -1,0 +1,314 @@
+//! Choosing among endpoints that are watched: those that are fit, by the backend's policy, within its limits.
+
+use std::{
+    cell::RefCell,
+    net::IpAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+};
+
+use http::{HeaderMap, header, request::Parts};
+use tokio::time::Instant;
+
+use super::{
+    Ask, Picked, Slot,
+    fleet::{Group, Member},
+    shares::Shares,
+};
+use crate::{
+    model::{BackendPolicy, BackendReport, Balancing, EndpointReport, HashKey},
+    route::{
+        self,
+        hashing::{self, Lookup},
+    },
+};
+
+/// A backend whose endpoints are watched.
+pub(super) struct Watch {
+    group: Arc<Group>,
+    policy: Arc<BackendPolicy>,
+    lookup: Option<Arc<Lookup>>,
+    view: RefCell<View>,
+}
+
+/// What a worker has last seen of a group.
+#[derive(Default)]
+struct View {
+    /// The group's epoch; `None` before the first look.
+    epoch: Option<u64>,
+    /// When time alone changes it.
+    until: Option<Instant>,
+    /// Of all slots: nothing for those that are not fit.
+    shares: Shares,
+    fit: usize,
+    /// Why none is fit; empty if one is.
+    reason: Arc<str>,
+}
+
+/// An endpoint of a backend that is watched, as one worker knows it.
+pub(in crate::proxy) struct Watched {
+    pub(super) member: Arc<Member>,
+    pub(super) group: Arc<Group>,
+    pub(super) policy: Arc<BackendPolicy>,
+    pub(super) worker: usize,
+}
+
+/// A request's place at an endpoint; dropping it gives it back.
+pub(in crate::proxy) struct Place(Rc<Watched>);
+
+/// How an endpoint did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Outcome {
+    Good,
+    Bad,
+}
+
+/// Why no place came free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Crowded {
+    /// Too many requests wait already.
+    TooMany,
+    TooLong,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Endpoints that are compared for [`Balancing::LeastRequest`]: all of them where there are no more.
+    const MANY: usize = 8;
+    /// For [`Balancing::Random`].
+    const TWO: usize = 2;
+    /// Steps along a ring or table before any endpoint will do.
+    const STEPS: usize = 256;
+
+    pub(super) fn new(group: Arc<Group>, backend: &route::Backend) -> Self {
+        let lookup = group.lookup(backend);
+        Self { group, policy: backend.policy.clone(), lookup, view: RefCell::default() }
+    }
+
+    /// An endpoint and a place there. `turn` gives the turn of this request, where they take turns.
+    pub(super) fn pick<'b>(
+        &self,
+        slots: &'b [Slot],
+        ask: &Ask<'_>,
+        turn: impl Fn() -> u64,
+    ) -> Option<Picked<'b>> {
+        self.look(slots, ask.now);
+        let view = self.view.borrow();
+        if view.fit == 0 {
+            return None;
+        }
+        let may = |index: &usize| {
+            view.shares.weight(*index) > 0 && slots.get(*index).is_some_and(|slot| ask.is_untried(slot))
+        };
+        let enter = |index: usize| {
+            let slot = slots.get(index)?;
+            let place = slot.watched.as_ref()?.enter()?;
+            Some(Picked { slot, place: Some(place) })
+        };
+        let round = |first: usize| (first..slots.len()).chain(0..first).filter(may).find_map(enter);
+        let by_chance = || round(view.shares.at(ask.random));
+        match &self.policy.balancing {
+            Balancing::RoundRobin => round(view.shares.turn(turn())),
+            Balancing::LeastRequest => {
+                let least = least(&view.shares, slots, ask, Self::MANY).and_then(enter);
+                least.or_else(by_chance)
+            }
+            Balancing::Random => {
+                least(&view.shares, slots, ask, Self::TWO).and_then(enter).or_else(by_chance)
+            }
+            Balancing::RingHash(key) | Balancing::Maglev(key) => {
+                let walk = self.lookup.as_ref()?.walk(hash(key, ask));
+                walk.take(Self::STEPS).filter(may).find_map(enter).or_else(|| round(0))
+            }
+        }
+    }
+
+    /// How many endpoints are fit, as of the last choice.
+    pub(super) fn fit(&self) -> usize {
+        self.view.borrow().fit
+    }
+
+    pub(super) fn reason(&self) -> Arc<str> {
+        self.view.borrow().reason.clone()
+    }
+
+    /// Brings the view level with the group.
+    fn look(&self, slots: &[Slot], now: Instant) {
+        let epoch = Some(self.group.epoch.load(Ordering::Acquire));
+        let mut view = self.view.borrow_mut();
+        if view.epoch == epoch && view.until.is_none_or(|until| now < until) {
+            return;
+        }
+        let slow_start = self.policy.slow_start;
+        let mut until: Option<Instant> = None;
+        let mut weights = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let Some(watched) = &slot.watched else { continue };
+            let vitals = watched.member.vitals();
+            until = until.into_iter().chain(vitals.returns(now)).min();
+            let share = slow_start.map_or(1, |time| vitals.share(time, now));
+            if let Some(time) = slow_start.filter(|_| share < 1000) {
+                // In steps that nobody would notice.
+                until = until.into_iter().chain([now + time / 20]).min();
+            }
+            weights.push(if vitals.is_fit(now) { u64::from(slot.weight) * share } else { 0 });
+        }
+        let fit = weights.iter().filter(|weight| **weight > 0).count();
+        let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
+        *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
+    }
+
+    /// Waits for a place at any endpoint, if not too many requests do already.
+    pub(super) async fn room(&self, slots: &[Slot], until: Instant) -> Result<(), Crowded> {
+        /// Takes the request off the list of those that wait.
+        struct Pending<'g>(&'g Group);
+        impl Drop for Pending<'_> {
+            fn drop(&mut self) {
+                self.0.pending.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        let most = self.policy.connections.max_pending.unwrap_or(Self::PENDING);
+        let waiting = self.group.pending.fetch_add(1, Ordering::SeqCst);
+        let _pending = Pending(&self.group);
+        if waiting >= most {
+            return Err(Crowded::TooMany);
+        }
+        let mut room = std::pin::pin!(self.group.room.notified());
+        // From here on a place that comes free is told of; one that came free before is seen.
+        room.as_mut().enable();
+        let has_room = |(index, slot): (usize, &Slot)| {
+            let is_fit = self.view.borrow().shares.weight(index) > 0;
+            is_fit && slot.watched.as_ref().is_some_and(|watched| !watched.is_full())
+        };
+        if slots.iter().enumerate().any(has_room) {
+            return Ok(());
+        }
+        tokio::time::timeout_at(until, room).await.map_err(|_| Crowded::TooLong)
+    }
+
+    /// Requests that may wait where nobody says how many.
+    const PENDING: u32 = 1024;
+}
+
+/// The index of the endpoint with the fewest requests under way for its weight, among some that chance chooses; of
+/// equals the first that it chose, so that an idle backend is used by its weights.
+fn least(shares: &Shares, slots: &[Slot], ask: &Ask<'_>, most: usize) -> Option<usize> {
+    let first = shares.at(ask.random);
+    let load = |index: usize| {
+        let weight = shares.weight(index);
+        let slot = slots.get(index).filter(|slot| weight > 0 && ask.is_untried(slot))?;
+        let watched = slot.watched.as_ref().filter(|watched| !watched.is_full())?;
+        Some((u128::from(watched.member.load()), u128::from(weight)))
+    };
+    let mut best: Option<(usize, (u128, u128))> = None;
+    let mut consider = |index: usize| {
+        let Some((load, weight)) = load(index) else { return };
+        if best.is_none_or(|(_, (least, its_weight))| load * its_weight < least * weight) {
+            best = Some((index, (load, weight)));
+        }
+    };
+    if slots.len() <= most {
+        (first..slots.len()).chain(0..first).for_each(&mut consider);
+    } else {
+        (0..most as u64).map(|number| shares.at(hashing::mix(ask.random ^ number))).for_each(&mut consider);
+    }
+    best.map(|(index, _)| index)
+}
+
+/// How many endpoints are in which state, with what is wrong with one of them.
+fn why_none(slots: &[Slot], now: Instant) -> Arc<str> {
+    let endpoint = |slot: &Slot| {
+        let health = slot.watched.as_ref()?.member.vitals().health(now);
+        let message = format!("{}: endpoint `{}` {}", health.reason, slot.name, health.message);
+        let (name, address) = (slot.name.clone(), None);
+        Some(EndpointReport { name, address, state: health.state, message, weight: slot.weight })
+    };
+    let endpoints = slots.iter().filter_map(endpoint).collect();
+    BackendReport { name: Arc::default(), resolved: String::new(), endpoints }.why_empty().into()
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// A place for a request, unless there are as many as there may be.
+    fn enter(self: &Rc<Self>) -> Option<Place> {
+        if let Some(most) = self.policy.connections.max_per_endpoint {
+            let more = |busy: u32| (busy < most.get()).then_some(busy + 1);
+            self.member.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        }
+        if let Some(shard) = self.member.under_way.get(self.worker) {
+            shard.enter();
+        }
+        Some(Place(self.clone()))
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.policy.connections.max_per_endpoint;
+        most.is_some_and(|most| self.member.busy.load(Ordering::SeqCst) >= most.get())
+    }
+
+    /// Takes note of how the endpoint did.
+    pub(in crate::proxy) fn observe(&self, outcome: Outcome) {
+        let Some(ejection) = &self.policy.ejection else { return };
+        let errors = &self.member.errors;
+        match outcome {
+            Outcome::Good => {
+                if errors.load(Ordering::Relaxed) != 0 {
+                    errors.store(0, Ordering::Relaxed);
+                }
+            }
+            Outcome::Bad => {
+                let number = errors.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                // Where it may not be left out, it is asked for again only after as many errors.
+                if number % ejection.consecutive_errors == 0 {
+                    self.group.eject(&self.member, ejection, Instant::now());
+                }
+            }
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Watched { member, group, policy, worker } = &*self.0;
+        if let Some(shard) = member.under_way.get(*worker) {
+            shard.leave();
+        }
+        if policy.connections.max_per_endpoint.is_some() {
+            member.busy.fetch_sub(1, Ordering::SeqCst);
+            if group.pending.load(Ordering::SeqCst) > 0 {
+                group.room.notify_one();
+            }
+        }
+    }
+}
+
+// === what is hashed ===
+
+fn hash(key: &HashKey, ask: &Ask<'_>) -> u64 {
+    let value = match key {
+        HashKey::ClientAddress => None,
+        HashKey::Header(name) => ask.head.headers.get(name).map(|value| hashing::hash(value.as_bytes())),
+        HashKey::Cookie(name) => cookie(&ask.head.headers, name).map(hashing::hash),
+        HashKey::QueryParam(name) => param(ask.head, name).map(|value| hashing::hash(value.as_bytes())),
+    };
+    value.unwrap_or_else(|| match ask.client.to_canonical() {
+        IpAddr::V4(address) => hashing::hash(&address.octets()),
+        IpAddr::V6(address) => hashing::hash(&address.octets()),
+    })
+}
+
+/// The value of the first cookie of that name.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let values = headers.get_all(header::COOKIE).iter();
+    let mut pairs = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The value of the first query parameter of that name, as it was sent.
+fn param<'h>(head: &'h Parts, name: &str) -> Option<&'h str> {
+    head.uri.query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
