@@ -12,10 +12,10 @@ use std::{collections::BTreeMap, net::IpAddr, net::Ipv4Addr, num::NonZeroU16, sy
 
 use portolan::{
     model::{
-        AllowedRoutes, Attachment, Backend, BackendRef, Endpoint, EndpointTarget, FromNamespaces, Gateway,
-        Health, HostPattern, HttpMatch, HttpRoute, HttpRule, Kind, Listener, Meta, NetworkMode, Origin,
-        ParentRef, PathMatch, Phase, Protocol, Resource, ResourceId, Scheme, Snapshot, Timeouts, Transport,
-        Workload, WorkloadId,
+        AllowedRoutes, Attachment, Backend, BackendRef, Endpoint, EndpointTarget, FromNamespaces,
+        FrontendTls, Gateway, Health, HostPattern, HttpMatch, HttpRoute, HttpRule, Kind, Listener,
+        ListenerTls, Meta, NetworkMode, Origin, ParentRef, PathMatch, Phase, Protocol, Resource, ResourceId,
+        Scheme, Snapshot, Timeouts, Transport, Workload, WorkloadId,
     },
     plan::plan,
 };
@@ -172,9 +172,11 @@ fn gateway() -> Gateway {
             port: port(80),
             protocol: Protocol::Http,
             allowed,
+            tls: ListenerTls::default(),
             unsupported: Vec::new(),
         }],
         is_default: true,
+        frontend: FrontendTls::default(),
         unsupported: Vec::new(),
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     config::labels::{Exposure, LabelSettings, Template},
     controller::{self, Input, Outputs, Sockets},
     discovery::{dns, docker},
-    model::{HealthReport, Report},
+    model::{CertificateOrders, HealthReport, Report},
     proxy::{self, Deaths, Drained, Workers},
     route::Table,
     runtime::{
@@ -48,6 +48,8 @@ pub struct Running {
     pub admin: Option<String>,
     /// Where the implicit Gateway listens; port 0 has become a real one.
     pub http: Option<SocketAddr>,
+    /// Where it listens for HTTPS once there is a certificate.
+    pub https: Option<SocketAddr>,
     ready: Ready,
     tasks: Tasks,
     /// Gone once they drain: then nothing is opened any more.
@@ -60,6 +62,7 @@ pub struct Running {
 /// Starts everything. Nothing is served before the sources have spoken once; [`Running::report`] tells when.
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let http = settings.http.map(real_port).transpose().context("there is no free port for `--http`")?;
+    let https = settings.https.map(real_port).transpose().context("there is no free port for `--https`")?;
     let metrics = Metrics::new();
     let (access_log, access_writer) = access_log(&settings.access_log, &metrics)?.unzip();
     let (table, live_table) = live(Table::default());
@@ -71,9 +74,11 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (prober, health) = workers.watch(live_table.clone());
     let workers = Arc::new(Mutex::new(Some(workers)));
     let (names, wanted_names) = watch::channel(BTreeSet::new());
-    let mut inputs = inputs(&settings, wanted_names);
+    let (certificates, orders) = watch::channel(CertificateOrders::new());
+    let mut inputs = inputs(&settings, wanted_names, orders);
     inputs.push(health_reports(health).boxed());
-    let outputs = Outputs { table, report, sockets: sockets(&workers), names, metrics: metrics.clone() };
+    let outputs =
+        Outputs { table, report, sockets: sockets(&workers), names, certificates, metrics: metrics.clone() };
     let mut tasks = Tasks::new();
     let (admin_stop, admin_watch) = drain::channel();
     let admin = match &settings.admin {
@@ -89,7 +94,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let first_table = ready.register("the first table");
     let mut first_report = live_report.clone();
     tasks.spawn("controller", async move {
-        let controller = controller::run(inputs, outputs, controller_settings(&settings, http));
+        let controller = controller::run(inputs, outputs, controller_settings(&settings, http, https));
         tokio::pin!(controller);
         // The controller goes on when the first report has come: it is not dropped by the arm that wins.
         tokio::select! {
@@ -102,6 +107,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         report: live_report,
         admin: admin_address,
         http,
+        https,
         ready,
         tasks,
         workers,
@@ -163,9 +169,14 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
     }
 }
 
-fn controller_settings(settings: &Settings, http: Option<SocketAddr>) -> controller::Settings {
+fn controller_settings(
+    settings: &Settings,
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+) -> controller::Settings {
     controller::Settings {
         http,
+        https,
         hold: settings.hold,
         removal_delay: settings.removal_delay,
         labels: LabelSettings {
@@ -189,6 +200,7 @@ fn templates(settings: &Settings) -> Vec<Template> {
 fn inputs(
     settings: &Settings,
     names: watch::Receiver<BTreeSet<Arc<str>>>,
+    orders: watch::Receiver<CertificateOrders>,
 ) -> SelectAll<BoxStream<'static, Input>> {
     let mut all = SelectAll::new();
     if !settings.config.is_empty() {
@@ -202,6 +214,8 @@ fn inputs(
         all.push(locality.filter_map(async |found| Some(Input::Locality(found.ok()??))).boxed());
         all.push(docker::watch(endpoint, timing).map(Input::Docker).boxed());
     }
+    let certificates = config::certificates::watch(orders);
+    all.push(certificates.map(|(id, issued)| Input::Certificate(id, issued)).boxed());
     all.push(dns::watch(names).map(|(name, answer)| Input::Name(name, answer)).boxed());
     all
 }

@@ -1,11 +1,13 @@
 //! Reads and watches documents; turns documents and labels into model values.
 
+pub mod certificates;
 pub mod check;
 pub mod convert;
 pub mod diagnostic;
 pub mod emit;
 pub mod files;
 pub mod labels;
+mod pem;
 pub mod rules;
 pub mod store;
 pub mod watch;

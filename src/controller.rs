@@ -23,7 +23,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     config::{files::Scan, labels::LabelSettings},
     discovery::docker::{Locality, Notice},
-    model::{EndpointState, HealthReport, Kind, Report},
+    model::{CertificateOrders, EndpointState, HealthReport, Issued, Kind, Report, ResourceId},
     plan,
     route::Table,
     runtime::live::Publisher,
@@ -37,6 +37,8 @@ use world::World;
 pub struct Settings {
     /// Where the implicit Gateway listens.
     pub http: Option<SocketAddr>,
+    /// Where the implicit Gateway listens for HTTPS, once there is a certificate.
+    pub https: Option<SocketAddr>,
     pub hold: Duration,
     /// How long a container that is gone is remembered.
     pub removal_delay: Duration,
@@ -55,6 +57,8 @@ pub enum Input {
     Files(Scan),
     Docker(Notice),
     Name(Arc<str>, Result<Vec<IpAddr>, Arc<str>>),
+    /// What became of the certificate of an object.
+    Certificate(ResourceId, Issued),
     /// On which machine the engine is.
     Locality(Locality),
     /// What the data plane knows of endpoints that are watched.
@@ -68,6 +72,8 @@ pub struct Outputs {
     pub sockets: Sockets,
     /// The names that have to be resolved.
     pub names: watch::Sender<BTreeSet<Arc<str>>>,
+    /// The certificates that have to be read or made.
+    pub certificates: watch::Sender<CertificateOrders>,
     pub metrics: Metrics,
 }
 
@@ -144,14 +150,8 @@ impl Controller {
     fn reconcile(&mut self, since: Instant) {
         let started = Instant::now();
         let mut snapshot = self.world.snapshot();
-        let names = snapshot.names_to_resolve();
-        self.outputs.names.send_if_modified(|wanted| {
-            let differs = *wanted != names;
-            if differs {
-                *wanted = names;
-            }
-            differs
-        });
+        tell(&self.outputs.names, snapshot.names_to_resolve());
+        tell(&self.outputs.certificates, snapshot.certificates_to_issue());
         let mut plan = plan::plan(&snapshot);
         let wanted: BTreeSet<SocketAddr> = plan.table.sockets().copied().collect();
         let unbound = self.open(&wanted);
@@ -210,6 +210,11 @@ impl Controller {
             *resources.entry((id.kind.as_str(), status)).or_default() += 1;
         }
         metrics.set_resources(resources.into_iter().map(|((kind, status), count)| (kind, status, count)));
+        let expiries = report.objects.iter().filter_map(|(id, object)| {
+            let name = format!("{}/{}", id.namespace, id.name);
+            Some((id.kind.as_str(), name, object.status.certificate.as_ref()?.not_after))
+        });
+        metrics.set_certificates(expiries);
         metrics.retain(&live_names(report));
     }
 
@@ -237,6 +242,17 @@ impl Controller {
             self.open.retain(|address| wanted.contains(address));
         }
     }
+}
+
+/// Says what is wanted, if it is something else than before.
+fn tell<T: PartialEq>(to: &watch::Sender<T>, now: T) {
+    to.send_if_modified(|wanted| {
+        let differs = *wanted != now;
+        if differs {
+            *wanted = now;
+        }
+        differs
+    });
 }
 
 /// The names that series may have.

@@ -4,6 +4,7 @@
 //! [`crate::plan`] reads them.
 
 mod backend;
+mod certificate;
 mod cidr;
 mod cors;
 mod gateway;
@@ -17,6 +18,11 @@ mod status;
 mod workload;
 
 pub use backend::{Backend, Endpoint, EndpointTarget, Scheme, Service, ServiceKind, ServicePort};
+pub use certificate::{
+    Certificate, CertificateOrders, CertificateRefs, CertificateSource, CertifiedKey, ClientValidation,
+    ConfigMap, Der, FrontendTls, Issued, KeyForm, ListenerTls, ObjectRef, PrivateKey, Secret, TlsVersion,
+    ValidationMode,
+};
 pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
 pub use gateway::{
@@ -35,7 +41,7 @@ pub use policy::{BackendPolicy, Balancing, Connections, Ejection, HashKey, Healt
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
 pub use report::{EndpointHealth, HealthReport, Report, SourceReport};
 pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
-pub use status::{Condition, ListenerStatus, ParentStatus, Status, Truth};
+pub use status::{CertificateStatus, Condition, ListenerStatus, ParentStatus, Status, Truth};
 pub use workload::{
     Attachment, Compose, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId,
 };

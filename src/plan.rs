@@ -16,6 +16,7 @@ use crate::{
 
 mod backends;
 mod candidates;
+mod certificates;
 mod endpoints;
 mod gateways;
 mod grants;
@@ -24,6 +25,7 @@ mod names;
 mod parents;
 mod routes;
 mod statuses;
+mod tls;
 mod words;
 
 /// Everything that follows from a [`Snapshot`].

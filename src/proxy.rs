@@ -11,6 +11,7 @@ mod http;
 mod listen;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upgrade;
 mod upstream;
 mod worker;

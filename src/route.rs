@@ -11,11 +11,13 @@ mod index;
 mod matching;
 pub mod path;
 mod table;
+mod tls;
 mod tree;
 
 pub use balance::{Choice, Target, Weighted};
 pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
 pub use table::{Address, Backend, Conflict, Endpoint, Found, Listener, Request, Rule, Socket, Table};
+pub use tls::{Clients, Handshake, Tls, Unknown};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! - Conditions: `type`, `status`, `reason`, `message`, `lastTransitionTime`, `observedGeneration`.
 //! - Routes: `status.parents[]` with `parentRef`, `controllerName`, `conditions`. Gateways: `status.conditions`,
 //!   `.addresses[]` (`type`, `value`), `.listeners[]` (`name`, `attachedRoutes`, `supportedKinds`, `conditions`).
+//! - `Certificate`, and a `Secret` that holds one: `status.names[]`, `.notBefore`, `.notAfter`, `.conditions`.
 //! - `Backend`: `status.resolved` (what the name stands for), `.ready`, `.total`, `.endpoints[]`, `.conditions`.
 //! - `Endpoint`: `status.backend`, `.address`, `.state`, `.message`, `.weight`.
 //! - `Container`: `spec.image`, `.labels` (Portolan's and Compose's), `status.phase`, `.health`, `.routed`, `.urls[]`,
@@ -168,6 +169,11 @@ fn status_of(object: &ObjectReport) -> Value {
         });
         out.insert("listeners".to_owned(), listeners.collect());
         out.insert("addresses".to_owned(), render_addresses(&status.addresses));
+    }
+    if let Some(certificate) = &status.certificate {
+        out.insert("names".to_owned(), json!(certificate.names));
+        out.insert("notBefore".to_owned(), time(certificate.not_before));
+        out.insert("notAfter".to_owned(), time(certificate.not_after));
     }
     if out.is_empty() { Value::Null } else { Value::Object(out) }
 }

@@ -80,13 +80,15 @@ pub fn resolve(
     let fields = Fields { file };
     let defaults = Settings::default();
     let mut warnings = Vec::new();
-    let https = fields.text("spec.https", |spec| &spec.https, parse::listen)?;
-    let asks_for_https = matches!(args.https.as_ref().or(https.as_ref()), Some(Switch::On(_)));
     let settings = Settings {
         docker: engine(&args, fields, environment)?,
         config: paths(args.config, file),
         http: switch(args.http, fields.text("spec.http", |spec| &spec.http, parse::listen)?, defaults.http),
-        https: switch(args.https, https, defaults.https),
+        https: switch(
+            args.https,
+            fields.text("spec.https", |spec| &spec.https, parse::listen)?,
+            defaults.https,
+        ),
         admin: switch(
             args.admin,
             fields.text("spec.admin", |spec| &spec.admin, parse::admin)?,
@@ -126,9 +128,6 @@ pub fn resolve(
         resync: or(args.resync, fields.resync()?, defaults.resync),
     };
     warnings.extend(not_served(file));
-    if asks_for_https {
-        warnings.push("HTTPS is not served yet: `--https` has no effect".to_owned());
-    }
     if !settings.compat.is_empty() {
         warnings.push("labels of others are not read yet: `--compat` has no effect".to_owned());
     }

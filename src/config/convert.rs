@@ -3,12 +3,14 @@
 //! What is valid but not served yet becomes an [`Unsupported`] at the place where it was written, never nothing.
 
 mod backend;
+mod certificate;
 mod gateway;
 mod http_filter;
 mod http_route;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{num::NonZeroU16, sync::Arc};
 
@@ -61,10 +63,18 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
             parents: Vec::new(),
             targets: policy.spec.target_refs.iter().map(policy_target).collect(),
         })),
-        Object::Filter(_) | Object::Certificate(_) | Object::Rollout(_) => unserved(meta, &[]),
-        Object::Secret(_) | Object::ConfigMap(_) | Object::ControllerConfig(_) => {
-            Resource::Passive(Arc::new(meta))
+        Object::Filter(_) | Object::Rollout(_) => unserved(meta, &[]),
+        Object::Certificate(certificate) => Resource::Certificate(Arc::new(certificate::certificate(
+            &certificate.spec,
+            meta,
+            &spec,
+            &mut notes,
+        ))),
+        Object::Secret(secret) => {
+            Resource::Secret(Arc::new(certificate::secret(secret, meta, &mut notes.found)))
         }
+        Object::ConfigMap(map) => Resource::ConfigMap(Arc::new(certificate::config_map(map, meta))),
+        Object::ControllerConfig(_) => Resource::Passive(Arc::new(meta)),
     };
     let violations = notes.found.into_violations();
     if violations.is_empty() { Ok(resource) } else { Err(violations) }

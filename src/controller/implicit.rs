@@ -1,41 +1,74 @@
-//! The Gateway that is there where the configuration has none.
+//! The Gateway that is there where the configuration has none: HTTP, and HTTPS where there are certificates.
 
-use std::{net::SocketAddr, num::NonZeroU16, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 use crate::{
     config,
     model::{
-        AllowedRoutes, FromNamespaces, Gateway, Kind, Listener, Meta, Origin, Protocol, Resource, ResourceId,
+        AllowedRoutes, CertificateRefs, FromNamespaces, FrontendTls, Gateway, Kind, Listener, ListenerTls,
+        Meta, Origin, Protocol, Resource, ResourceId,
     },
 };
 
-/// HTTP on one address, for every route of every namespace.
-pub(super) fn gateway(address: SocketAddr) -> (ResourceId, Arc<config::Object>) {
+/// For every route of every namespace. A Gateway has its addresses for all its listeners, so two addresses need two.
+pub(super) fn gateways(
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+) -> Vec<(ResourceId, Arc<config::Object>)> {
+    let listener = |name: &str, protocol, address: Option<SocketAddr>| {
+        let address = address?;
+        Some((address.ip(), listener(name, protocol, NonZeroU16::new(address.port())?)))
+    };
+    let plain = listener("http", Protocol::Http, http);
+    let secure = listener("https", Protocol::Https, https);
+    match (plain, secure) {
+        (Some((address, plain)), Some((other, secure))) if address == other => {
+            vec![gateway("default", address, vec![plain, secure])]
+        }
+        (Some((address, plain)), Some((other, secure))) => {
+            vec![gateway("default", address, vec![plain]), gateway("default-https", other, vec![secure])]
+        }
+        (Some((address, listener)), None) | (None, Some((address, listener))) => {
+            vec![gateway("default", address, vec![listener])]
+        }
+        (None, None) => Vec::new(),
+    }
+}
+
+fn listener(name: &str, protocol: Protocol, port: NonZeroU16) -> Listener {
+    Listener {
+        name: name.into(),
+        hostname: None,
+        port,
+        protocol,
+        allowed: AllowedRoutes { namespaces: FromNamespaces::All, kinds: None },
+        tls: ListenerTls { certificates: CertificateRefs::Every, ..ListenerTls::default() },
+        unsupported: Vec::new(),
+    }
+}
+
+fn gateway(name: &str, address: IpAddr, listeners: Vec<Listener>) -> (ResourceId, Arc<config::Object>) {
     let manifest = serde_json::json!({
         "apiVersion": Kind::Gateway.api_version(),
         "kind": Kind::Gateway.as_str(),
-        "metadata": {"name": "default", "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {
             "gatewayClassName": "portolan",
             "defaultScope": "All",
-            "addresses": [{"type": "IPAddress", "value": address.ip().to_string()}],
-            "listeners": [{
-                "name": "http",
-                "port": address.port(),
-                "protocol": "HTTP",
+            "addresses": [{"type": "IPAddress", "value": address.to_string()}],
+            "listeners": listeners.iter().map(|listener| serde_json::json!({
+                "name": listener.name,
+                "port": listener.port,
+                "protocol": listener.protocol.as_str(),
                 "allowedRoutes": {"namespaces": {"from": "All"}},
-            }],
+            })).collect::<Vec<_>>(),
         },
     });
-    let id = ResourceId::new(Kind::Gateway, "default", "default");
-    let listener = NonZeroU16::new(address.port()).map(|port| Listener {
-        name: "http".into(),
-        hostname: None,
-        port,
-        protocol: Protocol::Http,
-        allowed: AllowedRoutes { namespaces: FromNamespaces::All, kinds: None },
-        unsupported: Vec::new(),
-    });
+    let id = ResourceId::new(Kind::Gateway, "default", name);
     let gateway = Gateway {
         meta: Meta {
             id: id.clone(),
@@ -44,16 +77,12 @@ pub(super) fn gateway(address: SocketAddr) -> (ResourceId, Arc<config::Object>) 
             generation: 1,
         },
         class: "portolan".into(),
-        addresses: vec![address.ip()],
-        listeners: listener.into_iter().collect(),
+        addresses: vec![address],
+        listeners,
         is_default: true,
+        frontend: FrontendTls::default(),
         unsupported: Vec::new(),
     };
-    (
-        id,
-        Arc::new(config::Object {
-            resource: Resource::Gateway(Arc::new(gateway)),
-            manifest: manifest.to_string().into(),
-        }),
-    )
+    let resource = Resource::Gateway(Arc::new(gateway));
+    (id, Arc::new(config::Object { resource, manifest: manifest.to_string().into() }))
 }

@@ -19,8 +19,8 @@ use crate::{
     },
     discovery::docker::{self, Locality, Notice, Own},
     model::{
-        self, HealthReport, Kind, Origin, Phase, Placement, Problem, ResourceId, Severity, Snapshot,
-        SourceReport, Workload, WorkloadId,
+        self, HealthReport, Issued, Kind, Origin, Phase, Placement, Problem, Resource, ResourceId, Severity,
+        Snapshot, SourceReport, Workload, WorkloadId,
     },
     runtime::reflect,
 };
@@ -50,6 +50,7 @@ pub(super) struct World {
     /// Changes that no event told of, not counted in the metrics yet.
     drift: usize,
     names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
+    issued: BTreeMap<ResourceId, Issued>,
     unbound: BTreeMap<SocketAddr, Arc<str>>,
     health: Arc<HealthReport>,
     retry_bind: Option<Instant>,
@@ -93,6 +94,7 @@ impl World {
             engine_lost: false,
             drift: 0,
             names: BTreeMap::new(),
+            issued: BTreeMap::new(),
             unbound: BTreeMap::new(),
             health: Arc::default(),
             retry_bind: None,
@@ -118,6 +120,9 @@ impl World {
             Input::Docker(notice) => self.observe(notice, now),
             Input::Name(name, addresses) => {
                 self.names.insert(name, addresses);
+            }
+            Input::Certificate(id, issued) => {
+                self.issued.insert(id, issued);
             }
             Input::Locality(locality) => self.locality = locality,
             Input::Health(health) => self.health = health,
@@ -266,6 +271,8 @@ impl World {
             resources: objects.map(|(id, object)| (id.clone(), object.resource.clone())).collect(),
             workloads: translated.map(|translated| translated.workloads.clone()).unwrap_or_default(),
             names: self.names.clone(),
+            issued: self.issued.clone(),
+            now: unix_seconds(),
             unbound: self.unbound.clone(),
             health: self.health.clone(),
         }
@@ -291,7 +298,9 @@ impl World {
             all.insert(meta.id.clone(), Arc::new(object));
         }
         if !all.keys().any(|id| id.kind == Kind::Gateway) {
-            all.extend(self.settings.http.map(implicit::gateway));
+            // Nothing listens for HTTPS before there is something to show.
+            let https = self.settings.https.filter(|_| all.values().any(holds_certificate));
+            all.extend(implicit::gateways(self.settings.http, https));
         }
         let mut notes: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> = BTreeMap::new();
         for id in workloads.keys() {
@@ -364,6 +373,22 @@ impl World {
             }
         }));
         true
+    }
+}
+
+fn holds_certificate(object: &Arc<config::Object>) -> bool {
+    match &object.resource {
+        Resource::Certificate(_) => true,
+        Resource::Secret(secret) => secret.certificate.is_some(),
+        Resource::GatewayClass(_)
+        | Resource::Gateway(_)
+        | Resource::HttpRoute(_)
+        | Resource::ReferenceGrant(_)
+        | Resource::Service(_)
+        | Resource::Backend(_)
+        | Resource::Unserved(_)
+        | Resource::ConfigMap(_)
+        | Resource::Passive(_) => false,
     }
 }
 

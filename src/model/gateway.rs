@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
 
-use super::{HostPattern, Meta, Unsupported};
+use super::{FrontendTls, HostPattern, ListenerTls, Meta, Unsupported};
 
 /// Names the controller that owns the Gateways of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Gateway {
     pub listeners: Vec<Listener>,
     /// `defaultScope: All`: routes without `parentRefs` attach here.
     pub is_default: bool,
+    /// Which client certificates its HTTPS listeners ask for.
+    pub frontend: FrontendTls,
     /// Fields of the spec (outside of listeners) that are valid but not served yet.
     pub unsupported: Vec<Unsupported>,
 }
@@ -31,6 +33,8 @@ pub struct Listener {
     pub port: NonZeroU16,
     pub protocol: Protocol,
     pub allowed: AllowedRoutes,
+    /// For HTTPS and TLS.
+    pub tls: ListenerTls,
     /// Fields of this listener that are valid but not served yet.
     pub unsupported: Vec<Unsupported>,
 }

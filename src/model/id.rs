@@ -175,6 +175,11 @@ impl ResourceId {
         let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
         Self { kind, namespace: namespace.into(), name: name.into() }
     }
+
+    /// Sorts before every object of this kind, and after those of the kinds before it.
+    pub fn first(kind: Kind) -> Self {
+        Self::new(kind, "", "")
+    }
 }
 
 /// `HTTPRoute shop/books`, or `GatewayClass edge` without a namespace.

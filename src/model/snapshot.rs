@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    Backend, Gateway, GatewayClass, HealthReport, HttpRoute, Meta, ParentRef, ReferenceGrant, ResourceId,
-    Service, Workload, WorkloadId,
+    Backend, Certificate, CertificateOrders, CertificateSource, ConfigMap, Gateway, GatewayClass,
+    HealthReport, HttpRoute, Issued, Kind, Meta, ParentRef, ReferenceGrant, ResourceId, Secret, Service,
+    Workload, WorkloadId,
 };
 
 /// Everything that [`crate::plan::plan`] may look at.
@@ -22,6 +23,10 @@ pub struct Snapshot {
     pub names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
     /// What the data plane knows of endpoints that are watched.
     pub health: Arc<HealthReport>,
+    /// What became of the certificates that were asked for. One that is not here is on its way.
+    pub issued: BTreeMap<ResourceId, Issued>,
+    /// The time, in seconds since 1970: only for saying what has expired.
+    pub now: i64,
     /// Addresses that could not be bound, with the reason.
     pub unbound: BTreeMap<SocketAddr, Arc<str>>,
 }
@@ -37,7 +42,10 @@ pub enum Resource {
     Backend(Arc<Backend>),
     /// A valid object of a kind that is not served yet.
     Unserved(Arc<UnservedRoute>),
-    /// A valid object that others refer to and that has no status of its own (`Secret`, `ConfigMap`, …).
+    Secret(Arc<Secret>),
+    ConfigMap(Arc<ConfigMap>),
+    Certificate(Arc<Certificate>),
+    /// A valid object that others refer to and that has no status of its own (`ControllerConfig`).
     Passive(Arc<Meta>),
 }
 
@@ -95,6 +103,9 @@ impl Resource {
             Self::Service(service) => &service.meta,
             Self::Backend(backend) => &backend.meta,
             Self::Unserved(object) => &object.meta,
+            Self::Secret(secret) => &secret.meta,
+            Self::ConfigMap(map) => &map.meta,
+            Self::Certificate(certificate) => &certificate.meta,
             Self::Passive(meta) => meta,
         }
     }
@@ -111,6 +122,9 @@ impl Resource {
             Self::Service(service) => &mut Arc::make_mut(service).meta,
             Self::Backend(backend) => &mut Arc::make_mut(backend).meta,
             Self::Unserved(object) => &mut Arc::make_mut(object).meta,
+            Self::Secret(secret) => &mut Arc::make_mut(secret).meta,
+            Self::ConfigMap(map) => &mut Arc::make_mut(map).meta,
+            Self::Certificate(certificate) => &mut Arc::make_mut(certificate).meta,
             Self::Passive(meta) => Arc::make_mut(meta),
         }
     }
@@ -145,10 +159,30 @@ impl Snapshot {
                 | Resource::HttpRoute(_)
                 | Resource::ReferenceGrant(_)
                 | Resource::Unserved(_)
+                | Resource::Secret(_)
+                | Resource::ConfigMap(_)
+                | Resource::Certificate(_)
                 | Resource::Passive(_) => {}
             }
         }
         names
+    }
+}
+
+impl Snapshot {
+    /// The certificates that have to be read or made.
+    pub fn certificates_to_issue(&self) -> CertificateOrders {
+        let mut orders = CertificateOrders::new();
+        for (id, resource) in self.resources.range(ResourceId::first(Kind::Certificate)..) {
+            let Resource::Certificate(certificate) = resource else { break };
+            match &certificate.source {
+                source @ (CertificateSource::Files { .. } | CertificateSource::SelfSigned { .. }) => {
+                    orders.insert(id.clone(), source.clone());
+                }
+                CertificateSource::Secret(_) | CertificateSource::Acme => {}
+            }
+        }
+        orders
     }
 }
 

@@ -14,6 +14,19 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Gateways: the addresses that are served, such as `0.0.0.0:80`.
     pub addresses: Vec<String>,
+    /// Certificates, and Secrets that hold one: what is in it.
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateStatus {
+    /// DNS names, wildcards as `*.example.com`.
+    pub names: Vec<String>,
+    /// In seconds since 1970.
+    pub not_before: i64,
+    /// In seconds since 1970.
+    pub not_after: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

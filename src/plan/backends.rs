@@ -120,7 +120,7 @@ impl<'a> Backends<'a> {
             namespace: &reference.namespace,
             name: &reference.name,
         };
-        if reference.namespace == *from || self.grants.permit(from, to) {
+        if reference.namespace == *from || self.grants.permit(&route.meta.id, to) {
             return Ok(());
         }
         Err(Failure {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    certificates::Certificates,
     listeners::{self, ServedListener, Taken},
     words,
 };
@@ -61,20 +62,29 @@ impl<'a> Gateways<'a> {
                 | Resource::Service(_)
                 | Resource::Backend(_)
                 | Resource::Unserved(_)
+                | Resource::Secret(_)
+                | Resource::ConfigMap(_)
+                | Resource::Certificate(_)
                 | Resource::Passive(_) => {}
             }
         }
         ours.sort_by_key(|gateway| gateway.meta.age_order());
         let mut taken = Taken::default();
+        let certificates = Certificates::new(snapshot);
         for gateway in ours {
-            let served = all.serve(gateway, snapshot, &mut taken);
+            let served = all.serve(gateway, (snapshot, &certificates), &mut taken);
             all.served.insert(&gateway.meta.id, served);
         }
         all
     }
 
-    fn serve(&mut self, gateway: &'a Gateway, snapshot: &'a Snapshot, taken: &mut Taken<'a>) -> Served<'a> {
-        let served = |listener| ServedListener::new(gateway, listener, &snapshot.unbound);
+    fn serve(
+        &mut self,
+        gateway: &'a Gateway,
+        (snapshot, certificates): (&'a Snapshot, &Certificates<'a>),
+        taken: &mut Taken<'a>,
+    ) -> Served<'a> {
+        let served = |listener| ServedListener::new(gateway, listener, &snapshot.unbound, certificates);
         let mut listeners: Vec<ServedListener<'a>> = gateway.listeners.iter().map(served).collect();
         listeners::conflicts_within(&mut listeners);
         for served in listeners.iter_mut().filter(|served| served.is_valid()) {
@@ -87,6 +97,7 @@ impl<'a> Gateways<'a> {
                 name: format!("{}/{}/{}", id.namespace, id.name, served.listener.name).into(),
                 port: served.listener.port,
                 hostname: served.listener.hostname.clone(),
+                tls: served.tls(),
             }));
         }
         Served { gateway, listeners }
@@ -152,6 +163,9 @@ fn foreign_controller<'a>(snapshot: &'a Snapshot, gateway: &Gateway) -> Option<&
         | Resource::Service(_)
         | Resource::Backend(_)
         | Resource::Unserved(_)
+        | Resource::Secret(_)
+        | Resource::ConfigMap(_)
+        | Resource::Certificate(_)
         | Resource::Passive(_) => None,
     }
 }
@@ -214,8 +228,17 @@ impl Served<'_> {
             let message = format!("{}; the other addresses are served", words::joined(unusable));
             Condition::no("Programmed", "AddressNotUsable", message)
         };
+        let mut conditions = vec![accepted, programmed];
+        if self.gateway.frontend.is_insecure() {
+            let message = "`mode: AllowInsecureFallback` lets clients in without a valid certificate";
+            conditions.push(Condition::yes(
+                "InsecureFrontendValidationMode",
+                "ConfigurationChanged",
+                message,
+            ));
+        }
         Status {
-            conditions: vec![accepted, programmed],
+            conditions,
             addresses,
             listeners: self.listeners.iter().map(ServedListener::status).collect(),
             ..Status::default()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{LabelSelector, ReferenceGrant, Resource, Snapshot};
+use crate::model::{LabelSelector, ReferenceGrant, Resource, ResourceId, Snapshot};
 
 /// Every `ReferenceGrant`, by its namespace.
 pub(super) struct Grants<'a> {
@@ -31,18 +31,18 @@ impl<'a> Grants<'a> {
         Self { by_namespace }
     }
 
-    /// Whether some grant in the target's namespace lets HTTPRoutes of `from` refer to it.
-    pub(super) fn permit(&self, from: &str, to: Target<'_>) -> bool {
+    /// Whether some grant in the target's namespace lets objects of the kind and namespace of `from` refer to it.
+    pub(super) fn permit(&self, from: &ResourceId, to: Target<'_>) -> bool {
         let grants = self.by_namespace.get(to.namespace);
         grants.into_iter().flatten().any(|grant| permits(grant, from, to))
     }
 }
 
-fn permits(grant: &ReferenceGrant, from: &str, to: Target<'_>) -> bool {
+fn permits(grant: &ReferenceGrant, from: &ResourceId, to: Target<'_>) -> bool {
     let gives = grant.from.iter().any(|granted| {
-        &*granted.group == "gateway.networking.k8s.io"
-            && &*granted.kind == "HTTPRoute"
-            && &*granted.namespace == from
+        &*granted.group == from.kind.group()
+            && &*granted.kind == from.kind.as_str()
+            && granted.namespace == from.namespace
     });
     let takes = grant.to.iter().any(|granted| {
         *granted.group == *to.group

@@ -6,10 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use super::words;
+use super::{
+    certificates::{self, Certificates},
+    tls::{Closed, Secured},
+    words,
+};
 use crate::{
     model::{Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol},
-    route::ListenerKey,
+    route::{ListenerKey, Tls},
 };
 
 /// A listener of one of Portolan's Gateways.
@@ -24,6 +28,8 @@ pub(super) struct ServedListener<'a> {
     refused: Option<(&'static str, String)>,
     conflict: Option<(&'static str, String)>,
     kinds: Kinds,
+    /// For HTTPS.
+    secured: Option<Secured>,
     /// How many accepted routes are attached.
     pub(super) attached: u32,
 }
@@ -39,6 +45,8 @@ struct Kinds {
 #[derive(Default)]
 pub(super) struct Taken<'a> {
     by: BTreeMap<Place<'a>, (&'a Gateway, &'a Arc<str>)>,
+    /// The first listener of each socket: the others must speak its protocol.
+    first: BTreeMap<SocketAddr, (&'a Gateway, &'a Listener)>,
 }
 
 /// What tells listeners apart.
@@ -51,6 +59,7 @@ impl<'a> ServedListener<'a> {
         gateway: &Gateway,
         listener: &'a Listener,
         unbound: &'a BTreeMap<SocketAddr, Arc<str>>,
+        certificates: &Certificates<'_>,
     ) -> Self {
         let sockets = sockets(gateway, listener);
         let failed = sockets.iter().filter_map(|socket| Some((*socket, unbound.get(socket)?)));
@@ -62,18 +71,31 @@ impl<'a> ServedListener<'a> {
             refused: refusal(listener),
             conflict: None,
             kinds: Kinds::of(listener),
+            secured: (listener.protocol == Protocol::Https)
+                .then(|| Secured::new(gateway, listener, certificates)),
             attached: 0,
         }
     }
 
-    /// Whether it belongs into the table. One whose sockets could not be bound does: that is tried again.
+    /// Whether it belongs into the table. One whose sockets could not be bound does: that is tried again. So does one
+    /// that has no certificate: its clients must not be taken by a listener that is less particular.
     pub(super) fn is_valid(&self) -> bool {
         self.refused.is_none() && self.conflict.is_none()
     }
 
     /// Whether requests reach it.
     pub(super) fn is_served(&self) -> bool {
-        self.is_valid() && self.unbound.len() < self.sockets.len()
+        self.is_valid() && self.unbound.len() < self.sockets.len() && self.closed().is_none()
+    }
+
+    /// Why all its handshakes are refused.
+    fn closed(&self) -> Option<&Closed> {
+        self.secured.as_ref()?.closed.as_ref()
+    }
+
+    /// How it ends TLS, for the table.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.secured.as_ref().map(|secured| secured.tls.clone())
     }
 
     pub(super) fn takes_http_routes(&self) -> bool {
@@ -85,13 +107,17 @@ impl<'a> ServedListener<'a> {
         match self.refused.as_ref().or(self.conflict.as_ref()) {
             Some((_, message)) => Some(message.clone()),
             None if self.is_served() => None,
-            None => Some(self.bind_failures()),
+            None => match self.closed() {
+                Some(closed) => Some(closed.message.clone()),
+                None => Some(self.bind_failures()),
+            },
         }
     }
 
     /// The sockets that are bound.
     pub(super) fn bound(&self) -> impl Iterator<Item = &SocketAddr> {
-        let sockets = if self.is_valid() { &*self.sockets } else { &[] };
+        let is_served = self.is_valid() && self.closed().is_none();
+        let sockets = if is_served { &*self.sockets } else { &[] };
         sockets.iter().filter(|socket| !self.unbound.iter().any(|(failed, _)| failed == *socket))
     }
 
@@ -111,11 +137,12 @@ impl<'a> ServedListener<'a> {
                 (Condition::no("Accepted", reason, message), Condition::no("Programmed", "Invalid", message))
             }
             None if !self.is_served() => {
-                let message = self.bind_failures();
-                (
-                    Condition::no("Accepted", "PortUnavailable", &message),
-                    Condition::no("Programmed", "Invalid", message),
-                )
+                let message = self.why_not().unwrap_or_default();
+                let accepted = match self.closed() {
+                    Some(closed) => closed.accepted(),
+                    None => Condition::no("Accepted", "PortUnavailable", &message),
+                };
+                (accepted, Condition::no("Programmed", "Invalid", message))
             }
             None => {
                 let bound: Vec<String> = self.bound().map(ToString::to_string).collect();
@@ -137,7 +164,18 @@ impl<'a> ServedListener<'a> {
             name: self.listener.name.clone(),
             attached_routes: self.attached,
             supported_kinds: kinds.into_iter().collect(),
-            conditions: vec![accepted, programmed, self.kinds.condition(), conflicted],
+            conditions: vec![accepted, programmed, self.resolved_refs(), conflicted],
+        }
+    }
+}
+
+impl ServedListener<'_> {
+    fn resolved_refs(&self) -> Condition {
+        let unusable = self.secured.as_ref().and_then(|secured| certificates::summed_up(&secured.unusable));
+        match (self.kinds.refusal(), unusable) {
+            (Some(message), _) => Condition::no("ResolvedRefs", "InvalidRouteKinds", message),
+            (None, Some((reason, message))) => Condition::no("ResolvedRefs", reason, message),
+            (None, None) => Condition::yes("ResolvedRefs", "ResolvedRefs", ""),
         }
     }
 }
@@ -145,17 +183,17 @@ impl<'a> ServedListener<'a> {
 /// Why a listener cannot be served whatever the rest of the world is.
 fn refusal(listener: &Listener) -> Option<(&'static str, String)> {
     match &listener.protocol {
-        Protocol::Http => {}
-        Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
+        Protocol::Http | Protocol::Https => {}
+        Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
             let message = format!(
-                "protocol {} is not served yet: nothing listens on port {}; only HTTP is served",
+                "protocol {} is not served yet: nothing listens on port {}; only HTTP and HTTPS are served",
                 listener.protocol.as_str(),
                 listener.port
             );
             return Some(("UnsupportedValue", message));
         }
         Protocol::Other(name) => {
-            let message = format!("protocol `{name}` is unknown: write `protocol: HTTP`");
+            let message = format!("protocol `{name}` is unknown: write `protocol: HTTP` or `HTTPS`");
             return Some(("UnsupportedProtocol", message));
         }
     }
@@ -196,7 +234,7 @@ impl Kinds {
         };
         let mut kinds = Self { takes_http_routes: false, refused: Vec::new() };
         let protocol = listener.protocol.as_str();
-        let is_served = listener.protocol == Protocol::Http;
+        let is_served = matches!(listener.protocol, Protocol::Http | Protocol::Https);
         for (group, name) in allowed {
             let kind = fitting.iter().find(|kind| kind.group() == &**group && kind.as_str() == &**name);
             match kind {
@@ -213,13 +251,10 @@ impl Kinds {
         kinds
     }
 
-    fn condition(&self) -> Condition {
-        if self.refused.is_empty() {
-            return Condition::yes("ResolvedRefs", "ResolvedRefs", "");
-        }
-        let message =
-            format!("allowedRoutes.kinds: {}; remove it there", words::joined(self.refused.iter().cloned()));
-        Condition::no("ResolvedRefs", "InvalidRouteKinds", message)
+    /// What is wrong with them, in words.
+    fn refusal(&self) -> Option<String> {
+        let refused = || words::joined(self.refused.iter().cloned());
+        (!self.refused.is_empty()).then(|| format!("allowedRoutes.kinds: {}; remove it there", refused()))
     }
 }
 
@@ -227,13 +262,6 @@ impl Kinds {
 
 /// Two protocols on one port cannot be told apart: no listener of that port wins.
 pub(super) fn conflicts_within(listeners: &mut [ServedListener<'_>]) {
-    let layer = |protocol: &Protocol| match protocol {
-        Protocol::Http => 1,
-        Protocol::Https | Protocol::Tls => 2,
-        Protocol::Tcp => 3,
-        // A UDP port is another port.
-        Protocol::Udp | Protocol::Other(_) => 0,
-    };
     let mut ports: BTreeMap<u16, BTreeMap<u8, &str>> = BTreeMap::new();
     for listener in listeners.iter().map(|served| served.listener) {
         let layer = layer(&listener.protocol);
@@ -255,12 +283,39 @@ pub(super) fn conflicts_within(listeners: &mut [ServedListener<'_>]) {
     }
 }
 
+/// Listeners of different layers cannot share a port.
+fn layer(protocol: &Protocol) -> u8 {
+    match protocol {
+        Protocol::Http => 1,
+        Protocol::Https | Protocol::Tls => 2,
+        Protocol::Tcp => 3,
+        // A UDP port is another port.
+        Protocol::Udp | Protocol::Other(_) => 0,
+    }
+}
+
 // === impl Taken ===
 
 impl<'a> Taken<'a> {
     /// Gives the listener its places, or marks it as the loser if one of them is taken.
     pub(super) fn claim(&mut self, gateway: &'a Gateway, served: &mut ServedListener<'a>) {
         let hostname = served.listener.hostname.as_ref();
+        let listener = served.listener;
+        let other = served.sockets.iter().find_map(|socket| {
+            let first = self.first.get(socket)?;
+            (layer(&first.1.protocol) != layer(&listener.protocol)).then_some((socket, first))
+        });
+        if let Some((socket, (winner, first))) = other {
+            let message = format!(
+                "listener `{}` of {} has {socket} for {}, and is older or first by name: give this one another port, or \
+                 its Gateway another address",
+                first.name,
+                winner.meta.id,
+                first.protocol.as_str()
+            );
+            served.conflict = Some(("ProtocolConflict", message));
+            return;
+        }
         let taken =
             served.sockets.iter().find_map(|socket| Some((socket, self.by.get(&(*socket, hostname))?)));
         if let Some((socket, (winner, listener))) = taken {
@@ -275,7 +330,8 @@ impl<'a> Taken<'a> {
             return;
         }
         for socket in &served.sockets {
-            self.by.insert((*socket, hostname), (gateway, &served.listener.name));
+            self.by.insert((*socket, hostname), (gateway, &listener.name));
+            self.first.entry(*socket).or_insert((gateway, listener));
         }
     }
 }

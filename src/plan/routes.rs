@@ -10,7 +10,10 @@ use super::{
     words,
 };
 use crate::{
-    model::{BackendRef, Condition, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch, Status, Truth},
+    model::{
+        BackendRef, Condition, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch, Protocol, Status,
+        Truth,
+    },
     route::{Attachment, Choice, Rule, Weighted},
 };
 
@@ -234,7 +237,11 @@ fn note_urls(
 }
 
 fn urls(route: &HttpRoute, rule: &HttpRule, listener: &Listener) -> Vec<String> {
-    let port = if listener.port.get() == 80 { String::new() } else { format!(":{}", listener.port) };
+    let (scheme, usual) = match listener.protocol {
+        Protocol::Https => ("https", 443),
+        Protocol::Http | Protocol::Tls | Protocol::Tcp | Protocol::Udp | Protocol::Other(_) => ("http", 80),
+    };
+    let port = if listener.port.get() == usual { String::new() } else { format!(":{}", listener.port) };
     let path = match rule.matches.first().map(|one| &one.path) {
         Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => path,
         Some(PathMatch::Regex(_)) | None => "",
@@ -242,5 +249,5 @@ fn urls(route: &HttpRoute, rule: &HttpRule, listener: &Listener) -> Vec<String> 
     let hosts: Vec<String> =
         parents::hostnames(route, listener).patterns().into_iter().map(ToString::to_string).collect();
     let hosts = if hosts.is_empty() { vec!["*".to_owned()] } else { hosts };
-    hosts.into_iter().map(|host| format!("http://{host}{port}{path}")).collect()
+    hosts.into_iter().map(|host| format!("{scheme}://{host}{port}{path}")).collect()
 }

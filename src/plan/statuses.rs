@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     backends::{Backends, PortReport},
-    words,
+    certificates::Certificates,
+    tls, words,
 };
 use crate::model::{
     BackendReport, Condition, EndpointState, Kind, ParentStatus, Resource, ResourceId, Service, ServiceKind,
@@ -14,6 +15,7 @@ use crate::model::{
 /// The statuses of Backends, Services, grants, and of kinds that are not served yet.
 pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<ResourceId, Status> {
     let mut statuses = BTreeMap::new();
+    let certificates = Certificates::new(snapshot);
     for (id, resource) in &snapshot.resources {
         let conditions = match resource {
             Resource::Backend(backend) => {
@@ -24,7 +26,15 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
                 statuses.insert(id.clone(), unserved(object));
                 continue;
             }
-            Resource::Passive(_) | Resource::ReferenceGrant(_) => {
+            Resource::Certificate(certificate) => {
+                statuses.insert(id.clone(), tls::of_certificate(snapshot, certificate, &certificates));
+                continue;
+            }
+            Resource::Secret(secret) => {
+                statuses.insert(id.clone(), tls::of_secret(snapshot, secret));
+                continue;
+            }
+            Resource::Passive(_) | Resource::ConfigMap(_) | Resource::ReferenceGrant(_) => {
                 vec![Condition::yes("Accepted", "Accepted", "")]
             }
             Resource::GatewayClass(_) | Resource::Gateway(_) | Resource::HttpRoute(_) => continue,
@@ -34,7 +44,7 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
     statuses
 }
 
-fn accepted(unsupported: &[Unsupported]) -> Condition {
+pub(super) fn accepted(unsupported: &[Unsupported]) -> Condition {
     if unsupported.is_empty() {
         return Condition::yes("Accepted", "Accepted", "");
     }

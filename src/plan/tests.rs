@@ -9,6 +9,7 @@ mod references;
 mod routes;
 mod scale;
 mod statuses;
+mod tls;
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -6,9 +6,10 @@
 mod http2;
 mod io;
 mod pace;
+mod transport;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::{Future as _, poll_fn},
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -22,11 +23,18 @@ use ::http::HeaderValue;
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
-use super::{config::Limits, http, upgrade::Tunnel, worker::Worker};
-use crate::telemetry::metrics::sharded::Count;
+use super::{
+    config::Limits,
+    http,
+    tls::{self, Spoken},
+    upgrade::Tunnel,
+    worker::Worker,
+};
+use crate::{route::Handshake, telemetry::metrics::sharded::Count};
 pub(super) use http2::Lane;
 use io::ClientIo;
 use pace::Pace;
+use transport::Transport;
 
 pub(super) struct Connection {
     /// Of the client, as IPv4 where it came by IPv4.
@@ -37,6 +45,8 @@ pub(super) struct Connection {
     pub(super) peer_text: HeaderValue,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
+    /// What was settled before the first request; absent on a connection in plaintext.
+    pub(super) handshake: OnceCell<Handshake>,
     /// Whether the peer's word about the client is believed.
     pub(super) trust: Trust,
     /// Bytes that follow are not HTTP any more: this connection cannot be kept for another request.
@@ -137,7 +147,8 @@ impl Connection {
             peer,
             socket,
             peer_text: HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
-            scheme: "http",
+            scheme: if worker.is_secure(&socket) { "https" } else { "http" },
+            handshake: OnceCell::new(),
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
@@ -283,9 +294,28 @@ impl Drop for Busy {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream: TcpStream) {
-    let io = ClientIo::new(stream, connection.clone());
-    if let Some(io) = serve_http1(&worker, &connection, io).await {
-        serve_http2(&worker, &connection, io).await;
+    let (transport, spoken) = if connection.scheme == "https" {
+        // In a box: a connection in plaintext must not be as large as a handshake.
+        let Some((stream, spoken)) = Box::pin(tls::accept(&worker, &connection, stream)).await else {
+            return;
+        };
+        connection.enter(Phase::Fresh, Instant::now());
+        (Transport::Tls(Box::new(stream)), spoken)
+    } else {
+        (Transport::Plain(stream), Spoken::Http1)
+    };
+    let mut io = ClientIo::new(transport, connection.clone());
+    match spoken {
+        Spoken::Http1 => {
+            if let Some(io) = serve_http1(&worker, &connection, io).await {
+                serve_http2(&worker, &connection, io).await;
+            }
+        }
+        Spoken::Http2 => {
+            io.ignore_framing();
+            connection.speaks_http2.set(true);
+            serve_http2(&worker, &connection, io).await;
+        }
     }
 }
 
@@ -339,6 +369,7 @@ async fn serve_http1(worker: &Rc<Worker>, connection: &Rc<Connection>, io: Clien
         (Ok(Ended::Aborted | Ended::Refused), _) => {}
         (Ok(Ended::Closed), Some(tunnel)) => {
             io.ignore_framing();
+            connection.speaks_http2.set(true);
             tunnel.run(connection, io, parts.read_buf).await;
         }
         (Ok(Ended::Closed), None) => linger(connection, &mut io).await,

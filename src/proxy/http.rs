@@ -276,10 +276,11 @@ fn find(
         method: &asked.head.method,
         headers: &asked.head.headers,
     };
-    worker.route(&connection.socket, &request).map_err(|unrouted| {
+    worker.route(connection, &request).map_err(|unrouted| {
         let (series, refusal) = match unrouted {
             Unrouted::NoListener(series) => (series, Refusal::NoListener),
             Unrouted::NoRoute(series) => (series, Refusal::NoRoute),
+            Unrouted::Misdirected(series) => (series, Refusal::Misdirected),
         };
         record.routed(&series, None);
         refusal

@@ -9,6 +9,7 @@ mod lifecycle;
 mod records;
 mod retries;
 mod streaming;
+mod tls;
 mod upgrades;
 mod watched;
 
@@ -24,7 +25,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
@@ -67,8 +68,8 @@ struct Server {
 }
 
 /// A client's connection.
-struct Client {
-    stream: TcpStream,
+struct Client<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
@@ -147,6 +148,7 @@ pub(super) fn table(rules: Vec<(&str, Rule)>) -> Table {
         name: "default/web/http".into(),
         port: NonZeroU16::new(80).unwrap(),
         hostname: None,
+        tls: None,
     });
     let meta = Meta {
         id: ResourceId::new(Kind::HttpRoute, "default", "r"),
@@ -212,7 +214,7 @@ fn get(path: &str) -> String {
 
 // === impl Client ===
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
@@ -337,7 +339,7 @@ impl Server {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// On the side of a backend: the next request, head and body as they came. `None` when there is none.
     async fn request(&mut self) -> Option<String> {
         while find(&self.read, b"\r\n\r\n").is_none() {

@@ -18,10 +18,11 @@ use super::{
     config::Config,
     connection::{Connection, SocketCounts},
     http::Budgets,
+    tls::Terminator,
     upstream::{Fleet, Upstreams},
 };
 use crate::{
-    route::{Request, Table},
+    route::{self, Request, Table, Tls},
     runtime::{
         Tasks,
         live::{Live, View},
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     pub(super) http1: http1::Builder,
     pub(super) upstreams: Upstreams,
     pub(super) budgets: Budgets,
+    pub(super) terminator: Terminator,
     /// Told after each new table, and when an endpoint has become fit or unfit.
     pub(super) changed: Notify,
     table: View<Table>,
@@ -71,7 +73,7 @@ impl Worker {
         config: Arc<Config>,
         table: &Live<Table>,
         telemetry: (&Metrics, Option<AccessLog>),
-        fleet: Arc<Fleet>,
+        (fleet, terminator): (Arc<Fleet>, Terminator),
     ) -> Self {
         let (metrics, access) = telemetry;
         let metrics = metrics.worker(number);
@@ -88,6 +90,7 @@ impl Worker {
             http1,
             upstreams: Upstreams::new(fleet, number),
             budgets: Budgets::default(),
+            terminator,
             changed: Notify::new(),
             table: table.view(),
             random: Random::new(),
@@ -102,8 +105,18 @@ impl Worker {
     }
 
     /// Finds the rule for a request. `Err` has the series that the refusal counts in.
-    pub(super) fn route(&self, socket: &SocketAddr, request: &Request<'_>) -> Result<Routed, Unrouted> {
-        self.cache.borrow_mut().route(self, &self.table.load(), socket, request)
+    pub(super) fn route(&self, connection: &Connection, request: &Request<'_>) -> Result<Routed, Unrouted> {
+        self.cache.borrow_mut().route(self, &self.table.load(), connection, request)
+    }
+
+    /// Whether connections of a socket begin with a handshake.
+    pub(super) fn is_secure(&self, socket: &SocketAddr) -> bool {
+        self.table.load().socket(socket).is_some_and(route::Socket::is_secure)
+    }
+
+    /// How the TLS of a client is ended who asks for this name.
+    pub(super) fn secures(&self, socket: &SocketAddr, server_name: Option<&str>) -> Option<Arc<Tls>> {
+        self.table.load().socket(socket)?.secures(server_name).cloned()
     }
 
     /// For requests that belong to no listener.

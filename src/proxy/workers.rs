@@ -11,6 +11,7 @@ use super::{
     config::Config,
     health,
     listen::{self, Rivals},
+    tls::{self, Terminator},
     upstream::Fleet,
     worker::{Command, Drained, Worker, run},
 };
@@ -55,6 +56,7 @@ impl Workers {
         access: Option<&AccessLog>,
     ) -> io::Result<(Self, Deaths)> {
         let config = Arc::new(config);
+        let tickets = tls::tickets();
         let (died, deaths) = mpsc::unbounded_channel();
         let fleet = Arc::new(Fleet::new(config.workers.get()));
         let mut threads = Vec::with_capacity(config.workers.get());
@@ -64,13 +66,15 @@ impl Workers {
             let (sender, commands) = mpsc::unbounded_channel();
             let (config, table, fleet) = (config.clone(), table.clone(), fleet.clone());
             let (metrics, access) = (metrics.clone(), access.cloned());
+            let tickets = tickets.clone();
             let death = Death(number, died.clone());
             let work = move || {
                 let _death = death;
                 match runtime() {
                     Ok(runtime) => runtime.block_on(async {
                         let news = fleet.news();
-                        let worker = Worker::new(number, config, &table, (&metrics, access), fleet);
+                        let own = (fleet, Terminator::new(tickets));
+                        let worker = Worker::new(number, config, &table, (&metrics, access), own);
                         run(Rc::new(worker), table, commands, news).await;
                     }),
                     Err(error) => tracing::error!(%error, "cannot start a worker's runtime"),

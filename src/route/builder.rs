@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Listener, Rule, Socket, Table, index::HostIndex, path, table::Entry, tree::PathTree};
+use super::{Listener, Rule, Socket, Table, Tls, index::HostIndex, path, table::Entry, tree::PathTree};
 use crate::model::{HostPattern, HttpMatch, Meta, PathMatch};
 
 /// Collects listeners and routes, then compiles them. The order in which they are added shows nowhere but in ties
@@ -31,6 +31,8 @@ pub struct ListenerSpec {
     pub name: Arc<str>,
     pub port: NonZeroU16,
     pub hostname: Option<HostPattern>,
+    /// How it ends TLS; plaintext where absent. All listeners of a socket have it, or none.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The rules of one route on one listener.
@@ -104,7 +106,7 @@ impl TableBuilder {
                 hosts.entry(listener.spec.hostname.clone()).or_insert(index);
             }
         }
-        inherit(&mut by_socket);
+        inherit(&mut by_socket, |index| self.listeners[index].spec.tls.is_some());
         let compiled: Vec<Arc<Listener>> =
             self.listeners.into_iter().map(|listener| Arc::new(listener.compile())).collect();
         let socket = |hosts: ByHost| {
@@ -116,12 +118,14 @@ impl TableBuilder {
 }
 
 /// The kernel gives a connection to the most specific socket: without this, a second Gateway on one address would take
-/// that address from a first one on all addresses.
-fn inherit(by_socket: &mut BTreeMap<SocketAddr, ByHost>) {
+/// that address from a first one on all addresses. A socket is secure or it is not: listeners of the other sort stay out.
+fn inherit(by_socket: &mut BTreeMap<SocketAddr, ByHost>, is_secure: impl Fn(usize) -> bool) {
     let own = by_socket.clone();
     for (socket, hosts) in by_socket {
+        let Some(security) = hosts.values().next().map(|first| is_secure(*first)) else { continue };
         for wider in wider(*socket) {
-            for (host, index) in own.get(&wider).into_iter().flatten() {
+            let fitting = own.get(&wider).into_iter().flatten();
+            for (host, index) in fitting.filter(|(_, index)| is_secure(**index) == security) {
                 hosts.entry(host.clone()).or_insert(*index);
             }
         }
@@ -177,6 +181,7 @@ impl ListenerBuilder {
             hosts: HostIndex::new(hosts.collect::<Vec<(Option<HostPattern>, PathTree)>>()),
             name: self.spec.name,
             port: self.spec.port,
+            tls: self.spec.tls,
             entries: self.entries.into_iter().map(|pending| pending.entry).collect(),
         }
     }

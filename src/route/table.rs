@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, s
 
 use http::{HeaderMap, Method};
 
-use super::{Weighted, index::HostIndex, tree::PathTree};
+use super::{Tls, Weighted, index::HostIndex, tree::PathTree};
 use crate::model::{BackendPolicy, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Timeouts, ValueMatch};
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
@@ -25,6 +25,8 @@ pub struct Listener {
     /// `namespace/gateway/listener`: the name in metrics and logs.
     pub name: Arc<str>,
     pub port: NonZeroU16,
+    /// How it ends TLS; plaintext where absent.
+    pub tls: Option<Arc<Tls>>,
     /// In order of precedence, as far as it does not depend on host and path.
     pub(super) entries: Vec<Entry>,
     pub(super) hosts: HostIndex<PathTree>,

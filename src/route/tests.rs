@@ -98,6 +98,7 @@ fn table(listeners: &[(&str, Option<&str>, &[Route])]) -> Table {
             name: (*name).into(),
             port: 80.try_into().unwrap(),
             hostname: hostname.map(host),
+            tls: None,
         });
         for route in *routes {
             let rules =
@@ -281,6 +282,7 @@ fn a_document_wins_over_a_container_whatever_their_age() {
         name: "l".into(),
         port: 80.try_into().unwrap(),
         hostname: None,
+        tls: None,
     });
     for route in [&asked_for, &written] {
         let mut meta = meta(route);

@@ -64,6 +64,7 @@ struct Plain {
     reconcile_lag: Histogram,
     generation: IntGauge,
     resources: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     config_valid: IntGauge,
     source_connected: IntGaugeVec,
     source_drift: IntCounterVec,
@@ -145,6 +146,14 @@ impl Metrics {
         self.all.plain.resources.reset();
         for (kind, status, number) in resources {
             self.all.plain.resources.with_label_values(&[kind, status]).set(number);
+        }
+    }
+
+    /// Replaces the ends of certificates: kind, namespace and name, seconds since 1970.
+    pub fn set_certificates<'a>(&self, certificates: impl IntoIterator<Item = (&'a str, String, i64)>) {
+        self.all.plain.certificate_expiry.reset();
+        for (kind, name, at) in certificates {
+            self.all.plain.certificate_expiry.with_label_values(&[kind, &name]).set(at);
         }
     }
 
@@ -365,6 +374,11 @@ impl Plain {
             )?,
             generation: gauge("portolan_route_table_generation", "How many tables were published.")?,
             resources: gauges("portolan_resources", "Resources by kind and status.", &["kind", "status"])?,
+            certificate_expiry: gauges(
+                "portolan_certificate_expiry_timestamp_seconds",
+                "When a certificate ends.",
+                &["kind", "certificate"],
+            )?,
             config_valid: gauge("portolan_config_valid", "1 when every document is valid.")?,
             source_connected: gauges("portolan_source_connected", "1 when connected.", &["source"])?,
             source_drift: counters(

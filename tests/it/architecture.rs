@@ -75,7 +75,7 @@ const IMPURE_WORDS: [&str; 20] = [
 const IMPURE_SEGMENTS: [&str; 6] = ["fs", "env", "thread", "process", "now", "sleep"];
 
 /// A crate, and the only modules that may name it.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("bollard", &["discovery"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -85,6 +85,10 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("notify", &["config"]),
     ("prometheus", &["telemetry"]),
     ("axum", &["admin"]),
+    ("rustls", &["config", "proxy"]),
+    ("tokio_rustls", &["proxy"]),
+    ("webpki", &["config", "proxy"]),
+    ("rcgen", &["config", "proxy"]),
 ];
 
 /// Words that say nothing in the name of a type.

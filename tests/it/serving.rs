@@ -5,6 +5,7 @@ mod filters;
 mod health;
 mod life;
 mod seen;
+mod tls;
 mod wire;
 
 use crate::support::{

@@ -12,6 +12,7 @@
     reason = "a tool box outside the program: it blocks, it reads the clock and the environment, it talks to the tester"
 )]
 
+pub mod authority;
 pub mod backend;
 pub mod container;
 pub mod engine;

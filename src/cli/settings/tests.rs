@@ -156,5 +156,5 @@ fn a_field_without_effect_is_not_skipped_in_silence() {
         ["`spec.adminTokenFile` of ControllerConfig (conf/portolan.yaml:1:1) has no effect yet"]
     );
     let warnings = |line: &str| resolve(args(line), None, &home()).unwrap().warnings.len();
-    assert_eq!((warnings("--https 443 --compat caddy"), warnings("--https off")), (2, 0));
+    assert_eq!((warnings("--https 443 --compat caddy"), warnings("--https off")), (1, 0));
 }

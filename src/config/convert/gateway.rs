@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{GATEWAY_GROUP, Notes, text_or};
+use super::{GATEWAY_GROUP, Notes, text_or, tls};
 use crate::{
     api::{self, DefaultScope, GatewaySpec, ListenersFrom, ReferenceGrantSpec, RoutesFrom, SelectorOperator},
     config::rules::{self, At},
@@ -18,7 +18,7 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         .listeners
         .iter()
         .enumerate()
-        .map(|(index, written)| listener(written, &listeners_at.index(index), notes))
+        .map(|(index, written)| listener(written, (&meta, &listeners_at.index(index)), notes))
         .collect();
     let addresses_at = at.key("addresses");
     let mut addresses = Vec::new();
@@ -36,12 +36,15 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         }
     }
     note_unserved_fields(spec, at, notes);
+    let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+    let frontend = frontend.map(|frontend| tls::frontend(frontend, &meta.id.namespace)).unwrap_or_default();
     Gateway {
         meta,
         class: (&*spec.gateway_class_name).into(),
         addresses,
         listeners,
         is_default: spec.default_scope == Some(DefaultScope::All),
+        frontend,
         unsupported: notes.take_unsupported(),
     }
 }
@@ -61,16 +64,17 @@ fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
     }
     if let Some(tls) = &spec.tls {
         let at = at.key("tls");
-        if tls.frontend.is_some() {
-            notes.unsupported(&at.key("frontend"), "client certificates are not verified yet");
-        }
         if tls.backend.as_ref().is_some_and(|backend| backend.client_certificate_ref.is_some()) {
             notes.unsupported(&at.key("backend"), "TLS towards backends is not served yet");
         }
     }
 }
 
-fn listener(written: &api::Listener, at: &At<'_>, notes: &mut Notes) -> Listener {
+fn listener(written: &api::Listener, (meta, at): (&Meta, &At<'_>), notes: &mut Notes) -> Listener {
+    // What is noted is this listener's: it is refused for it, and not its Gateway.
+    let of_gateway = notes.take_unsupported();
+    let tls = written.tls.as_ref().map(|tls| tls::listener(tls, &meta.id.namespace, &at.key("tls"), notes));
+    let unsupported = std::mem::replace(&mut notes.unsupported, of_gateway);
     let hostname = written
         .hostname
         .as_ref()
@@ -81,7 +85,8 @@ fn listener(written: &api::Listener, at: &At<'_>, notes: &mut Notes) -> Listener
         port: written.port.0,
         protocol: protocol(&written.protocol),
         allowed: allowed_routes(written.allowed_routes.as_ref()),
-        unsupported: Vec::new(),
+        tls: tls.unwrap_or_default(),
+        unsupported,
     }
 }
 

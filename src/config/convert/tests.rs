@@ -241,7 +241,8 @@ fn gateways() {
         "{gatewayClassName: edge, defaultScope: All,
           addresses: [{value: 127.0.0.1}, {type: Hostname, value: a.test}, {type: IPAddress}],
           allowedListeners: {namespaces: {from: Same}}, infrastructure: {parametersRef: {group: a, kind: b, name: c}},
-          tls: {frontend: {default: {}}, backend: {clientCertificateRef: {name: a}}},
+          tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}},
+                           perPort: [{port: 8443, tls: {}}]}, backend: {clientCertificateRef: {name: a}}},
           listeners: [
             {name: a, port: 80, protocol: HTTP, hostname: '*.a.test'},
             {name: b, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}, kinds: [{kind: HTTPRoute}]}},
@@ -257,10 +258,15 @@ fn gateways() {
             "spec.addresses[1]",
             "spec.allowedListeners",
             "spec.infrastructure.parametersRef",
-            "spec.tls.frontend",
             "spec.tls.backend"
         ]
     );
+    let validation = gateway.frontend.of_port(443).unwrap();
+    assert_eq!(
+        (&*validation.authorities[0].name, validation.mode),
+        ("ca", model::ValidationMode::AllowValidOnly)
+    );
+    assert_eq!(gateway.frontend.of_port(8443), None);
     let [a, b, c, d] = &gateway.listeners[..] else { panic!("four listeners") };
     assert_eq!((&a.protocol, &a.allowed.namespaces), (&model::Protocol::Http, &FromNamespaces::Same));
     assert_eq!(a.allowed.kinds, None);

@@ -142,6 +142,9 @@ fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<
         | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::Unserved(_)
+        | Resource::Secret(_)
+        | Resource::ConfigMap(_)
+        | Resource::Certificate(_)
         | Resource::Passive(_)) => other,
     };
     Ok(Object { resource, manifest: text(document, group).into() })

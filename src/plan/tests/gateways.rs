@@ -2,8 +2,8 @@
 
 use super::*;
 
-const REFUSED: [(Protocol, &str); 4] =
-    [(Protocol::Https, "HTTPS"), (Protocol::Tls, "TLS"), (Protocol::Tcp, "TCP"), (Protocol::Udp, "UDP")];
+const REFUSED: [(Protocol, &str); 3] =
+    [(Protocol::Tls, "TLS"), (Protocol::Tcp, "TCP"), (Protocol::Udp, "UDP")];
 
 #[test]
 fn a_gateway_without_addresses_binds_all_of_both_families() {
@@ -96,8 +96,9 @@ fn protocols_that_are_not_served_yet_say_so_and_leave_the_others_served() {
     for (protocol, name) in REFUSED {
         let plan =
             plan(&world![edge().listener(listener("other", 443, protocol)), route("r").rule(rule("/"))]);
-        let why =
-            format!("protocol {name} is not served yet: nothing listens on port 443; only HTTP is served");
+        let why = format!(
+            "protocol {name} is not served yet: nothing listens on port 443; only HTTP and HTTPS are served"
+        );
         assert_eq!(
             plan.listener_says("other", "Accepted"),
             format!("Accepted: False UnsupportedValue: {why}")
@@ -117,7 +118,7 @@ fn an_unknown_protocol_leaves_the_others_served() {
     let plan = plan(&world![edge().listener(listener("odd", 80, Protocol::Other("acme.io/quic".into())))]);
     assert_eq!(
         plan.listener_says("odd", "Accepted"),
-        "Accepted: False UnsupportedProtocol: protocol `acme.io/quic` is unknown: write `protocol: HTTP`"
+        "Accepted: False UnsupportedProtocol: protocol `acme.io/quic` is unknown: write `protocol: HTTP` or `HTTPS`"
     );
     assert_eq!(plan.listener_says("http", "Accepted"), "Accepted: True Accepted");
 }

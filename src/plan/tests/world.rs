@@ -44,7 +44,7 @@ macro_rules! things {
         })*
     };
 }
-things!(GatewayClass, Gateway, HttpRoute, Service, Backend);
+things!(GatewayClass, Gateway, HttpRoute, Service, Backend, Secret, ConfigMap, Certificate);
 
 impl From<Workload> for Thing {
     fn from(workload: Workload) -> Self {
@@ -95,6 +95,7 @@ pub(super) fn gateway(name: &str) -> Gateway {
         addresses: Vec::new(),
         listeners: Vec::new(),
         is_default: false,
+        frontend: FrontendTls::default(),
         unsupported: Vec::new(),
     }
 }
@@ -111,6 +112,7 @@ pub(super) fn listener(name: &str, number: u16, protocol: Protocol) -> Listener 
         port: port(number),
         protocol,
         allowed: AllowedRoutes { namespaces: FromNamespaces::Same, kinds: None },
+        tls: ListenerTls::default(),
         unsupported: Vec::new(),
     }
 }

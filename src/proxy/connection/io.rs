@@ -8,16 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{super::framing, Connection};
+use super::{super::framing, Connection, Transport};
 use framing::{Refused, Scanner, State};
 
 pub(in crate::proxy) struct ClientIo {
-    stream: TcpStream,
+    stream: Transport,
     connection: Rc<Connection>,
     scanner: Framing,
 }
@@ -47,7 +44,7 @@ impl ClientIo {
     /// Completes every line and head, and is valid nowhere.
     const SUBSTITUTE: &'static [u8] = b"\0\r\n\r\n";
 
-    pub(super) fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
+    pub(super) fn new(stream: Transport, connection: Rc<Connection>) -> Self {
         Self { stream, connection, scanner: Framing::Opening(Vec::new()) }
     }
 

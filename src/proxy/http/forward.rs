@@ -259,6 +259,7 @@ fn kind(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::Upload
         | Refusal::NoListener
         | Refusal::NoRoute
+        | Refusal::Misdirected
         | Refusal::InvalidRule(_)
         | Refusal::InvalidBackend(_)
         | Refusal::NoBackend

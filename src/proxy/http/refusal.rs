@@ -34,6 +34,9 @@ pub(super) enum Refusal {
     NoListener,
     #[error("no route matches")]
     NoRoute,
+    /// RFC 9110 section 15.5.20.
+    #[error("the host belongs to another listener than the connection, which was opened for another name")]
+    Misdirected,
     #[error("the rule cannot be served: {0}")]
     InvalidRule(Arc<str>),
     #[error("the backend reference leads nowhere: {0}")]
@@ -86,6 +89,7 @@ impl Refusal {
             }
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -106,7 +110,8 @@ impl Refusal {
             | Self::Length
             | Self::Upgrade
             | Self::Upload
-            | Self::Method => Side::Client,
+            | Self::Method
+            | Self::Misdirected => Side::Client,
             Self::NoListener
             | Self::NoRoute
             | Self::InvalidRule(_)
@@ -137,6 +142,7 @@ impl Refusal {
             Self::Fields => "The request's head is too large.",
             Self::Length | Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
             Self::Method => "This method is not allowed.",
+            Self::Misdirected => "This connection is for another host.",
             Self::NoListener | Self::NoRoute => "There is nothing at this address.",
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."

@@ -4,14 +4,14 @@
 //! be a cache line that all of them write. Here each worker has its own, found by the address of the rule, which cannot
 //! change while the table is held.
 
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use http::HeaderValue;
 
 use super::Worker;
 use crate::{
     model::HttpFilter,
-    proxy::{http::Budget, upstream::Backend},
+    proxy::{connection::Connection, http::Budget, upstream::Backend},
     route::{self, Found, Request, Table, Target},
     telemetry::metrics::{
         WorkerMetrics,
@@ -57,6 +57,8 @@ pub(in crate::proxy) struct Routed {
 pub(in crate::proxy) enum Unrouted {
     NoListener(Rc<Series>),
     NoRoute(Rc<Series>),
+    /// The connection belongs to another listener.
+    Misdirected(Rc<Series>),
 }
 
 /// The metrics of one listener, route and backend.
@@ -84,7 +86,7 @@ impl Cache {
         &mut self,
         worker: &Worker,
         table: &Arc<Table>,
-        socket: &SocketAddr,
+        connection: &Connection,
         request: &Request<'_>,
     ) -> Result<Routed, Unrouted> {
         if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
@@ -93,8 +95,16 @@ impl Cache {
             self.none = Series::new(&worker.metrics, ["", "", ""].map(Arc::from));
             self.table = Some(table.clone());
         }
-        let found = table.socket(socket).map_or(Found::NoListener, |socket| socket.find(request));
+        let socket = table.socket(&connection.socket);
+        let found = socket.map_or(Found::NoListener, |socket| socket.find(request));
+        let is_misdirected = |listener| {
+            let handshake = connection.handshake.get();
+            socket.is_some_and(|socket| socket.is_misdirected(listener, request.host, handshake))
+        };
         match found {
+            Found::Rule { listener, .. } | Found::NoRoute { listener } if is_misdirected(listener) => {
+                Err(Unrouted::Misdirected(self.of_listener(worker, listener)))
+            }
             Found::Rule { listener, rule, path } => {
                 let entry = self.rules.entry((listener, Arc::as_ptr(rule)));
                 let rule = entry.or_insert_with(|| Rc::new(Rule::new(worker, listener, rule))).clone();
@@ -102,14 +112,15 @@ impl Cache {
                 let prefix = prefix.map(str::to_owned);
                 Ok(Routed { rule, prefix })
             }
-            Found::NoRoute { listener } => {
-                let series = self.listeners.entry(listener).or_insert_with(|| {
-                    Series::new(&worker.metrics, [listener.name.clone(), "".into(), "".into()])
-                });
-                Err(Unrouted::NoRoute(series.clone()))
-            }
+            Found::NoRoute { listener } => Err(Unrouted::NoRoute(self.of_listener(worker, listener))),
             Found::NoListener => Err(Unrouted::NoListener(self.none.clone())),
         }
+    }
+
+    /// For answers without a route.
+    fn of_listener(&mut self, worker: &Worker, listener: &route::Listener) -> Rc<Series> {
+        let series = || Series::new(&worker.metrics, [listener.name.clone(), "".into(), "".into()]);
+        self.listeners.entry(listener).or_insert_with(series).clone()
     }
 }
 

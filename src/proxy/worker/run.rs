@@ -92,6 +92,7 @@ pub(in crate::proxy) async fn run(
                     swept = true;
                     worker.upstreams.sweep(&table.load());
                     worker.budgets.sweep();
+                    worker.terminator.sweep(&table.load());
                 }
             }
         }
@@ -258,7 +259,11 @@ mod tests {
     use tokio::runtime::{Builder, LocalOptions};
 
     use super::*;
-    use crate::{proxy::Config, runtime::live::live, telemetry::Metrics};
+    use crate::{
+        proxy::{Config, tls::Terminator},
+        runtime::live::live,
+        telemetry::Metrics,
+    };
 
     #[test]
     fn a_panic_costs_its_connection_and_is_counted() {
@@ -267,7 +272,9 @@ mod tests {
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let config = Arc::new(Config::default());
-            let worker = Worker::new(0, config, &live(Table::default()).1, (&metrics, None), Arc::default());
+            let table = live(Table::default()).1;
+            let own = (Arc::default(), Terminator::new(None));
+            let worker = Worker::new(0, config, &table, (&metrics, None), own);
             worker.tasks.borrow_mut().spawn_local("connection", async { panic!("lost at sea") });
             while !worker.tasks.borrow().is_empty() {
                 yield_now().await;

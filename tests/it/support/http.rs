@@ -6,8 +6,12 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls_pki_types::ServerName;
 
 /// No answer of a test takes longer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -18,6 +22,7 @@ pub struct Connection {
 
 pub enum Stream {
     Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
     Unix(UnixStream),
 }
 
@@ -52,6 +57,19 @@ impl Connection {
         Ok(Self { input: BufReader::new(Stream::Tcp(stream)) })
     }
 
+    /// With TLS, for this name; the handshake is done.
+    pub fn open_tls(address: SocketAddr, name: &str, client: &Arc<ClientConfig>) -> io::Result<Self> {
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let mut connection = ClientConnection::new(client.clone(), name).map_err(io::Error::other)?;
+        connection.complete_io(&mut stream)?;
+        let stream = StreamOwned::new(connection, stream);
+        Ok(Self { input: BufReader::new(Stream::Tls(Box::new(stream))) })
+    }
+
     pub fn open_unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
@@ -62,6 +80,14 @@ impl Connection {
     /// The stream below, for a shutdown or another timeout.
     pub fn stream(&self) -> &Stream {
         self.input.get_ref()
+    }
+
+    /// What the server has shown, if this is TLS.
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        match self.stream() {
+            Stream::Tls(stream) => Some(stream.conn.peer_certificates()?.first()?.to_vec()),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -178,6 +204,7 @@ impl Stream {
     pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            Self::Tls(stream) => stream.sock.set_read_timeout(Some(timeout)),
             Self::Unix(stream) => stream.set_read_timeout(Some(timeout)),
         }
     }
@@ -185,6 +212,7 @@ impl Stream {
     pub fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(how),
+            Self::Tls(stream) => stream.sock.shutdown(how),
             Self::Unix(stream) => stream.shutdown(how),
         }
     }
@@ -194,6 +222,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
         }
     }
@@ -203,6 +232,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
         }
     }

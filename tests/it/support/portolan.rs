@@ -23,6 +23,8 @@ pub struct Portolan {
     pub process: Process,
     /// Where its implicit Gateway listens for HTTP.
     pub http: SocketAddr,
+    /// Where it listens for HTTPS once there is a certificate.
+    pub https: SocketAddr,
     pub admin: SocketAddr,
     state: TempDir,
 }
@@ -193,13 +195,13 @@ impl Builder {
     /// Starts it and waits for nothing.
     #[track_caller]
     pub fn start_unready(self) -> Portolan {
-        let (http, admin) = (SocketAddr::from((self.address, 8080)), SocketAddr::from((self.address, 9080)));
+        let [http, https, admin] = [8080, 8443, 9080].map(|port| SocketAddr::from((self.address, port)));
         let mut command = command();
         command.arg("run").arg("--docker").arg(&self.docker);
-        command.args(["--http", &http.to_string(), "--https", &format!("{}:8443", self.address)]);
+        command.args(["--http", &http.to_string(), "--https", &https.to_string()]);
         command.args(["--admin", &admin.to_string()]).arg("--state-dir").arg(self.state.path());
         command.args(&self.arguments).envs(self.environment);
-        Portolan { process: Process::start(&mut command), http, admin, state: self.state }
+        Portolan { process: Process::start(&mut command), http, https, admin, state: self.state }
     }
 }
 

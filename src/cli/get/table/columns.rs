@@ -32,6 +32,7 @@ pub fn of(collection: Collection, width: Width) -> Vec<Column> {
         Collection::Containers => containers(width),
         Collection::Events => return events(),
         Collection::Kind(Kind::Gateway) => gateways(),
+        Collection::Kind(Kind::Certificate) => certificates(),
         Collection::Kind(
             Kind::GatewayClass
             | Kind::ListenerSet
@@ -41,7 +42,6 @@ pub fn of(collection: Collection, width: Width) -> Vec<Column> {
             | Kind::ConfigMap
             | Kind::Service
             | Kind::Filter
-            | Kind::Certificate
             | Kind::Rollout
             | Kind::ControllerConfig,
         ) => objects(),
@@ -107,6 +107,15 @@ fn gateways() -> Vec<Column> {
             header: "PROGRAMMED",
             cell: |item, _| condition(&item["status"]["conditions"], "Programmed"),
         },
+        Column { header: "ORIGIN", cell: |item, _| place(item) },
+    ]
+}
+
+fn certificates() -> Vec<Column> {
+    vec![
+        Column { header: "NAMES", cell: |item, _| or_none(shortened(&texts(&item["status"]["names"]))) },
+        Column { header: "READY", cell: |item, _| condition(&item["status"]["conditions"], "Ready") },
+        Column { header: "UNTIL", cell: |item, _| or_none(text(&item["status"]["notAfter"])) },
         Column { header: "ORIGIN", cell: |item, _| place(item) },
     ]
 }

@@ -1,0 +1,130 @@
+//! Files that change, vanish and do not fit, and certificates that are made.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::Kind;
+
+const NOW: i64 = 1_800_000_000;
+
+struct Files {
+    folder: tempfile::TempDir,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A certificate for one name, written over the one before.
+    fn write(&self, name: &str) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        self.put("tls.crt", &params.self_signed(&key).unwrap().pem());
+        self.put("tls.key", &key.serialize_pem());
+    }
+
+    /// As a careful program does it: a new file takes the place of the old one.
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
+    fn orders(&self) -> CertificateOrders {
+        let path = |name| Arc::from(self.path(name));
+        BTreeMap::from([(
+            id(),
+            CertificateSource::Files { certificate: path("tls.crt"), key: path("tls.key") },
+        )])
+    }
+}
+
+fn id() -> ResourceId {
+    ResourceId::new(Kind::Certificate, "default", "web")
+}
+
+fn names(known: &BTreeMap<ResourceId, Known>) -> Vec<String> {
+    let good = known[&id()].issued.good.as_ref().unwrap();
+    good.names.iter().map(ToString::to_string).collect()
+}
+
+fn problem(known: &BTreeMap<ResourceId, Known>) -> Option<&str> {
+    known[&id()].issued.problem.as_deref()
+}
+
+#[test]
+fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
+    let files = Files::new();
+    files.write("a.test");
+    let first = look(&files.orders(), &BTreeMap::new(), NOW);
+    assert_eq!(names(&first), ["a.test"]);
+    let again = look(&files.orders(), &first, NOW);
+    assert_eq!(again, first);
+    files.write("b.test");
+    assert_eq!(names(&look(&files.orders(), &again, NOW)), ["b.test"]);
+}
+
+#[test]
+fn what_cannot_be_used_any_more_keeps_the_last_good_one() {
+    let files = Files::new();
+    files.write("a.test");
+    let mut known = look(&files.orders(), &BTreeMap::new(), NOW);
+    fs::remove_file(files.path("tls.key")).unwrap();
+    known = look(&files.orders(), &known, NOW);
+    assert_eq!(names(&known), ["a.test"]);
+    let missing = format!("`{}` cannot be read: No such file", files.path("tls.key").display());
+    assert!(problem(&known).unwrap().starts_with(&missing), "{:?}", problem(&known));
+    files.put("tls.key", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    known = look(&files.orders(), &known, NOW);
+    assert_eq!(names(&known), ["a.test"]);
+    assert!(problem(&known).unwrap().contains("does not belong to the certificate"));
+    files.write("b.test");
+    known = look(&files.orders(), &known, NOW);
+    assert_eq!((names(&known), problem(&known)), (vec!["b.test".to_owned()], None));
+}
+
+#[test]
+fn a_file_that_never_was_good_has_a_reason_and_nothing_else() {
+    let files = Files::new();
+    let known = look(&files.orders(), &BTreeMap::new(), NOW);
+    assert_eq!(known[&id()].issued.good, None);
+    assert!(problem(&known).unwrap().contains("tls.crt"));
+}
+
+#[test]
+fn a_certificate_that_is_made_has_its_names_and_is_renewed_before_it_ends() {
+    let day = 86_400;
+    let source = CertificateSource::SelfSigned {
+        names: vec![HostPattern::parse("a.test").unwrap(), HostPattern::parse("*.a.test").unwrap()],
+        valid_for: Duration::from_secs(90 * day),
+    };
+    let orders = BTreeMap::from([(id(), source)]);
+    let first = look(&orders, &BTreeMap::new(), NOW);
+    assert_eq!(names(&first), ["a.test", "*.a.test"]);
+    let good = first[&id()].issued.good.clone().unwrap();
+    assert_eq!((good.not_before, good.not_after), (NOW - 3600, NOW + 90 * 86_400));
+    assert_eq!(look(&orders, &first, NOW + 50 * 86_400), first);
+    let later = look(&orders, &first, NOW + 70 * 86_400);
+    assert_eq!(later[&id()].issued.good.as_ref().unwrap().not_after, NOW + 160 * 86_400);
+}
+
+#[tokio::test]
+async fn the_stream_tells_what_is_new_until_its_orders_end() {
+    use futures::StreamExt as _;
+    let files = Files::new();
+    files.write("a.test");
+    let (orders, wanted) = watch::channel(CertificateOrders::new());
+    let mut told = Box::pin(watch(wanted));
+    orders.send_replace(files.orders());
+    let (of, issued) = told.next().await.unwrap();
+    assert_eq!((of, issued.problem), (id(), None));
+    files.write("b.test");
+    let (_, issued) = told.next().await.unwrap();
+    assert!(issued.good.is_some());
+    drop(orders);
+    while told.next().await.is_some() {}
+}

@@ -1,0 +1,309 @@
+//! Which certificates an HTTPS listener has, and what is said where it has none.
+
+use std::path::Path;
+
+use super::*;
+use crate::route::{Tls, Unknown};
+
+fn key(name: &str) -> Arc<CertifiedKey> {
+    Arc::new(CertifiedKey {
+        chain: vec![name.as_bytes().into()],
+        key: PrivateKey::new(KeyForm::Pkcs8, name.as_bytes()),
+        names: vec![HostPattern::parse(name).unwrap()],
+        not_before: -10,
+        not_after: 10,
+    })
+}
+
+/// A Secret with a certificate for the name `<name>.test`.
+fn secret(name: &str) -> Secret {
+    let meta = meta(Kind::Secret, name);
+    let certificate = Some(key(&format!("{}.test", meta.id.name)));
+    Secret { meta, kind: "kubernetes.io/tls".into(), certificate }
+}
+
+fn config_map(name: &str) -> ConfigMap {
+    ConfigMap { meta: meta(Kind::ConfigMap, name), authorities: Ok(vec![name.as_bytes().into()].into()) }
+}
+
+fn certificate(name: &str, source: CertificateSource) -> Certificate {
+    Certificate { meta: meta(Kind::Certificate, name), source, unsupported: Vec::new() }
+}
+
+fn reference(group: &str, kind: &str, name: &str) -> ObjectRef {
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    ObjectRef { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+}
+
+fn to_secret(name: &str) -> ObjectRef {
+    reference("", "Secret", name)
+}
+
+/// The Gateway `edge` with the listener `tls`.
+fn secure(refs: Vec<ObjectRef>) -> Gateway {
+    let mut listener = listener("tls", 443, Protocol::Https);
+    listener.tls.certificates = CertificateRefs::Listed(refs);
+    gateway("edge").listener(listener)
+}
+
+fn served(plan: &Plan) -> Arc<Tls> {
+    let address = *plan.table.sockets().next().unwrap();
+    plan.table.socket(&address).unwrap().secures(Some("a.test")).unwrap().clone()
+}
+
+fn names(tls: &Tls) -> Vec<String> {
+    tls.certificates().iter().map(|key| key.names[0].to_string()).collect()
+}
+
+fn validating(mode: ValidationMode, name: &str) -> FrontendTls {
+    let authorities = vec![reference("", "ConfigMap", name)];
+    FrontendTls { default: Some(ClientValidation { authorities, mode }), per_port: BTreeMap::new() }
+}
+
+#[test]
+fn a_listener_has_its_certificates_in_their_order() {
+    let plan = plan(&world![secret("b"), secret("a"), secure(vec![to_secret("b"), to_secret("a")])]);
+    let tls = served(&plan);
+    assert_eq!((names(&tls), tls.unknown), (vec!["b.test".to_owned(), "a.test".to_owned()], Unknown::First));
+    assert_eq!(plan.listener_says("tls", "ResolvedRefs"), "ResolvedRefs: True ResolvedRefs");
+    assert_eq!(plan.listener_says("tls", "Programmed"), "Programmed: True Programmed: listening on [::]:443");
+}
+
+#[test]
+fn one_good_certificate_is_enough_and_the_bad_ones_are_named() {
+    let opaque = Secret { kind: "Opaque".into(), certificate: None, ..secret("opaque") };
+    for (refs, reason, message) in [
+        (to_secret("none"), "InvalidCertificateRef", "there is no valid Secret default/none"),
+        (
+            to_secret("opaque"),
+            "InvalidCertificateRef",
+            "Secret default/opaque has the type `Opaque` and so no certificate; write `type: kubernetes.io/tls`",
+        ),
+        (
+            reference("", "ConfigMap", "a"),
+            "InvalidCertificateRef",
+            "certificateRef `a` has kind `ConfigMap` of group `core`; it must be `Secret`, or `Certificate` of group \
+             `portolan.dev`",
+        ),
+        (
+            to_secret("far/a"),
+            "RefNotPermitted",
+            "Secret `far/a` is in another namespace than Gateway default/edge, and no ReferenceGrant in namespace \
+             `far` lets Gateways of `default` refer to it: write one there",
+        ),
+    ] {
+        let world = |refs| world![secret("a"), secret("far/a"), opaque.clone(), secure(refs)];
+        let alone = plan(&world(vec![refs.clone()]));
+        let said = format!("ResolvedRefs: False {reason}: {message}");
+        assert_eq!(alone.listener_says("tls", "ResolvedRefs"), said);
+        assert_eq!(alone.listener_says("tls", "Accepted"), "Accepted: True Accepted");
+        assert_eq!(
+            alone.listener_says("tls", "Programmed"),
+            "Programmed: False Invalid: none of `tls.certificateRefs` can be used: every handshake is refused"
+        );
+        assert!(served(&alone).certificates().is_empty(), "its clients fall to nobody else");
+        let beside = plan(&world(vec![refs, to_secret("a")]));
+        assert_eq!(beside.listener_says("tls", "ResolvedRefs"), said);
+        assert_eq!(beside.listener_says("tls", "Accepted"), "Accepted: True Accepted");
+        assert_eq!(names(&served(&beside)), ["a.test"]);
+    }
+}
+
+#[test]
+fn a_grant_lets_a_gateway_use_a_secret_of_another_namespace() {
+    let grant = |name: Option<&str>| {
+        let from =
+            GrantFrom { group: GATEWAY_GROUP.into(), kind: "Gateway".into(), namespace: "default".into() };
+        let to = GrantTo { group: "".into(), kind: "Secret".into(), name: name.map(Into::into) };
+        Resource::ReferenceGrant(Arc::new(ReferenceGrant {
+            meta: meta(Kind::ReferenceGrant, "far/g"),
+            from: vec![from],
+            to: vec![to],
+        }))
+    };
+    for (name, count) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
+        let plan = plan(&world![secret("far/a"), grant(name), secure(vec![to_secret("far/a")])]);
+        assert_eq!(served(&plan).certificates().len(), count, "{name:?}");
+    }
+}
+
+#[test]
+fn a_listener_without_any_reference_says_so() {
+    let plan = plan(&world![secure(Vec::new())]);
+    assert_eq!(
+        plan.listener_says("tls", "ResolvedRefs"),
+        "ResolvedRefs: False InvalidCertificateRef: the listener has no certificate: name one in `tls.certificateRefs`"
+    );
+}
+
+#[test]
+fn a_certificate_stands_for_what_it_became() {
+    let files =
+        || CertificateSource::Files { certificate: Path::new("/c").into(), key: Path::new("/k").into() };
+    let of = |name: &str| reference("portolan.dev", "Certificate", name);
+    let mut world = world![
+        secret("held"),
+        certificate("read", files()),
+        certificate("broken", files()),
+        certificate("stale", files()),
+        certificate("late", files()),
+        certificate("held", CertificateSource::Secret("held".into())),
+        certificate("acme", CertificateSource::Acme),
+        secure(["read", "broken", "stale", "late", "held", "acme"].map(of).to_vec()),
+    ];
+    let mut issue = |name: &str, good: Option<Arc<CertifiedKey>>, problem: Option<&str>| {
+        let issued = Issued { good, problem: problem.map(Into::into) };
+        world.issued.insert(ResourceId::new(Kind::Certificate, "default", name), issued);
+    };
+    issue("read", Some(key("read.test")), None);
+    issue("broken", None, Some("`/c` is not valid PEM"));
+    issue("stale", Some(key("stale.test")), Some("`/c` cannot be read"));
+    assert_eq!(world.certificates_to_issue().len(), 4);
+    let plan = plan(&world);
+    assert_eq!(names(&served(&plan)), ["read.test", "stale.test", "held.test"]);
+    let says = |name: &str| plan.says(Kind::Certificate, name, "Ready");
+    assert_eq!(says("read"), "Ready: True Ready");
+    assert_eq!(says("broken"), "Ready: False NoCertificate: `/c` is not valid PEM");
+    assert_eq!(
+        says("stale"),
+        "Ready: False Stale: `/c` cannot be read; the one that was read before is used"
+    );
+    assert_eq!(says("late"), "Ready: False NoCertificate: it is being read");
+    assert_eq!(says("held"), "Ready: True Ready");
+    assert_eq!(
+        plan.says(Kind::Certificate, "acme", "Accepted"),
+        "Accepted: False UnsupportedValue: spec.acme: ACME is not served yet; use `files`, `secretRef` or `selfSigned`"
+    );
+    let status = plan.status(Kind::Certificate, "read").certificate.as_ref().unwrap();
+    assert_eq!((&*status.names, status.not_after), (&["read.test".to_owned()][..], 10));
+}
+
+#[test]
+fn what_has_expired_is_served_and_said() {
+    let mut world = world![secret("a"), secure(vec![to_secret("a")])];
+    for (now, said) in [
+        (0, "Ready: True Ready"),
+        (11, "Ready: False Expired: the certificate has expired, so clients refuse it: replace it"),
+        (
+            -11,
+            "Ready: False NotYetValid: the certificate is not valid yet, so clients refuse it: look at this machine's \
+             clock",
+        ),
+    ] {
+        world.now = now;
+        let plan = plan(&world);
+        assert_eq!(plan.says(Kind::Secret, "a", "Ready"), said);
+        assert_eq!(names(&served(&plan)), ["a.test"]);
+    }
+}
+
+#[test]
+fn the_implicit_listener_has_every_certificate_for_its_own_names() {
+    let mut every = listener("https", 443, Protocol::Https);
+    every.tls.certificates = CertificateRefs::Every;
+    let plan = plan(&world![
+        secret("a"),
+        secret("far/b"),
+        certificate("c", CertificateSource::Secret("a".into())),
+        gateway("edge").listener(every)
+    ]);
+    let tls = served(&plan);
+    assert_eq!((names(&tls), tls.unknown), (vec!["a.test".to_owned(), "b.test".to_owned()], Unknown::Refuse));
+}
+
+#[test]
+fn clients_are_asked_for_certificates_of_the_named_authorities() {
+    let mut gateway = secure(vec![to_secret("a")]);
+    gateway.frontend = validating(ValidationMode::AllowValidOnly, "ca");
+    let world = world![secret("a"), config_map("ca"), gateway.clone()];
+    let tls = served(&plan(&world));
+    assert_eq!(tls.clients.as_ref().unwrap().authorities, [Arc::from(&b"ca"[..])]);
+    gateway.frontend.per_port.insert(443, None);
+    let world = world![secret("a"), config_map("ca"), gateway];
+    assert_eq!(served(&plan(&world)).clients, None, "the port's own word replaces the default");
+}
+
+#[test]
+fn a_listener_whose_authorities_are_all_unusable_lets_nobody_in_and_http_goes_on() {
+    let empty = ConfigMap { authorities: Err("it has no key `ca.crt`".into()), ..config_map("empty") };
+    for (name, reason, message) in [
+        ("none", "InvalidCACertificateRef", "there is no ConfigMap default/none"),
+        (
+            "empty",
+            "InvalidCACertificateRef",
+            "ConfigMap default/empty cannot be used: it has no key `ca.crt`",
+        ),
+    ] {
+        let mut gateway = secure(vec![to_secret("a")]).listener(http("http", 80));
+        gateway.frontend = validating(ValidationMode::AllowValidOnly, name);
+        let plan = plan(&world![secret("a"), empty.clone(), gateway]);
+        assert_eq!(
+            plan.listener_says("tls", "ResolvedRefs"),
+            format!("ResolvedRefs: False {reason}: {message}")
+        );
+        let closed = "no authority for client certificates can be used: every handshake is refused";
+        assert_eq!(
+            plan.listener_says("tls", "Accepted"),
+            format!("Accepted: False NoValidCACertificate: {closed}")
+        );
+        assert_eq!(plan.listener_says("tls", "Programmed"), format!("Programmed: False Invalid: {closed}"));
+        assert_eq!(plan.listener_says("http", "Accepted"), "Accepted: True Accepted");
+        let secure = plan.table.sockets().find(|socket| socket.port() == 443).unwrap();
+        let tls = plan.table.socket(secure).unwrap().secures(None).unwrap();
+        assert!(tls.certificates().is_empty() && tls.clients.is_some());
+    }
+}
+
+#[test]
+fn a_wrong_kind_of_authority_has_its_own_reason() {
+    let mut gateway = secure(vec![to_secret("a")]);
+    let wrong = reference("", "Secret", "a");
+    let authorities = vec![wrong, reference("", "ConfigMap", "ca")];
+    let mode = ValidationMode::AllowValidOnly;
+    gateway.frontend.default = Some(ClientValidation { authorities, mode });
+    let plan = plan(&world![secret("a"), config_map("ca"), gateway]);
+    assert_eq!(
+        plan.listener_says("tls", "ResolvedRefs"),
+        "ResolvedRefs: False InvalidCACertificateKind: caCertificateRef `a` has kind `Secret` of group `core`; it must \
+         be `ConfigMap` of the group \"\""
+    );
+    assert_eq!(plan.listener_says("tls", "Accepted"), "Accepted: True Accepted");
+    assert_eq!(served(&plan).clients.as_ref().unwrap().authorities.len(), 1);
+}
+
+#[test]
+fn the_insecure_mode_is_told_at_the_gateway() {
+    let mut gateway = secure(vec![to_secret("a")]);
+    gateway.frontend = validating(ValidationMode::AllowInsecureFallback, "none");
+    let plan = plan(&world![secret("a"), gateway]);
+    assert_eq!(
+        plan.says(Kind::Gateway, "edge", "InsecureFrontendValidationMode"),
+        "InsecureFrontendValidationMode: True ConfigurationChanged: `mode: AllowInsecureFallback` lets clients in without \
+         a valid certificate"
+    );
+    assert_eq!(plan.listener_says("tls", "Accepted"), "Accepted: True Accepted");
+}
+
+#[test]
+fn another_protocol_on_a_socket_of_an_older_gateway_is_refused() {
+    let mut second = secure(vec![to_secret("a")]).created(2);
+    second.meta.id.name = "second".into();
+    let first = gateway("edge").listener(http("http", 443)).created(1);
+    let plan = plan(&world![secret("a"), first, second]);
+    assert_eq!(
+        plan.listener_of_says("second", "tls", "Conflicted"),
+        "Conflicted: True ProtocolConflict: listener `http` of Gateway default/edge has [::]:443 for HTTP, and is older \
+         or first by name: give this one another port, or its Gateway another address"
+    );
+}
+
+#[test]
+fn routes_of_https_listeners_have_urls_that_say_so() {
+    let plan = plan(&world![
+        secret("a"),
+        secure(vec![to_secret("a")]),
+        container("web"),
+        route("r").host("a.test").to(service_ref("web:80"))
+    ]);
+    assert_eq!(plan.workload("web").urls, ["https://a.test"]);
+}
