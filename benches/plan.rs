@@ -201,6 +201,7 @@ fn route(name: &str, host: &str, reference: BackendRef) -> HttpRoute {
             backends: vec![reference],
             timeouts: Timeouts::default(),
             retry: None,
+            session: None,
             unsupported: Vec::new(),
         }],
         unsupported: Vec::new(),

@@ -3,6 +3,7 @@
 //! The control side (sources, controller, admin API) shares the thread that calls [`start`]; the data plane has threads
 //! of its own. What joins them is the published table, and the two acts of opening and closing sockets.
 
+mod session_key;
 pub mod settings;
 
 use std::{
@@ -165,6 +166,7 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
             .and_then(|name| HeaderValue::from_str(name).ok()),
         drain_delay: settings.drain_delay,
         drain_timeout: settings.drain_timeout,
+        session_key: session_key::of_directory(settings.state_dir.as_deref()),
         ..proxy::Config::default()
     }
 }

@@ -13,6 +13,7 @@ mod http_route;
 mod id;
 mod policy;
 mod report;
+mod session;
 mod snapshot;
 mod status;
 mod workload;
@@ -40,6 +41,7 @@ pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
 pub use policy::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, Probe};
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
 pub use report::{EndpointHealth, HealthReport, Report, SourceReport};
+pub use session::{Mirror, Session, SessionCarrier, Share};
 pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
 pub use status::{CertificateStatus, Condition, ListenerStatus, ParentStatus, Status, Truth};
 pub use workload::{

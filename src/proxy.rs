@@ -18,5 +18,6 @@ mod worker;
 mod workers;
 
 pub use config::{Config, Limits};
+pub use http::SessionKey;
 pub use worker::Drained;
 pub use workers::{Deaths, Workers};

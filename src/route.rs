@@ -14,7 +14,7 @@ mod table;
 mod tls;
 mod tree;
 
-pub use balance::{Choice, Target, Weighted};
+pub use balance::{Choice, Mirror, Target, Weighted};
 pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
 pub use table::{Address, Backend, Conflict, Endpoint, Found, Listener, Request, Rule, Socket, Table};
 pub use tls::{Clients, Handshake, Tls, Unknown};

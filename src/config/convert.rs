@@ -8,6 +8,7 @@ mod gateway;
 mod http_filter;
 mod http_route;
 mod policy;
+mod session;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -15,8 +15,10 @@ mod references;
 mod tests;
 mod text;
 
+pub(super) use text::{
+    cookie_name, cookie_path, header_name, header_value, host, host_pattern, ip_address, origin, pattern,
+};
 pub use text::{duration, timestamp};
-pub(super) use text::{header_name, header_value, host, host_pattern, ip_address, origin, pattern};
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Cors, Host, HostPattern, Meta};
+use super::{Cors, Host, HostPattern, Meta, Mirror, Session};
 
 /// A field that is valid but not served yet. Its object says so in its status; it is never skipped in silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub struct HttpRule {
     pub backends: Vec<BackendRef>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
+    pub session: Option<Session>,
     /// Fields of this rule; if there is one, the rule answers 500.
     pub unsupported: Vec<Unsupported>,
 }
@@ -110,6 +111,20 @@ pub enum HttpFilter {
     Redirect(Redirect),
     Rewrite(Rewrite),
     Cors(Cors),
+    Mirror(Mirror),
+}
+
+impl HttpFilter {
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            Self::Mirror(mirror) => Some(mirror),
+            Self::RequestHeaders(_)
+            | Self::ResponseHeaders(_)
+            | Self::Redirect(_)
+            | Self::Rewrite(_)
+            | Self::Cors(_) => None,
+        }
+    }
 }
 
 /// Applied as set, add, remove.

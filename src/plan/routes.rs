@@ -11,16 +11,18 @@ use super::{
 };
 use crate::{
     model::{
-        BackendRef, Condition, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch, Protocol, Status,
-        Truth,
+        self, BackendRef, Condition, HttpFilter, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch,
+        Protocol, Status, Truth,
     },
-    route::{Attachment, Choice, Rule, Weighted},
+    route::{Attachment, Choice, Mirror, Rule, Weighted},
 };
 
 /// A rule with what its references lead to.
 struct Prepared {
     rule: Arc<Rule>,
     resolved: Vec<Result<Arc<Resolved>, Failure>>,
+    /// Where copies go.
+    mirrored: Vec<Result<Arc<Resolved>, Failure>>,
 }
 
 /// Attaches `route` wherever it may, and says where it may not and why.
@@ -71,9 +73,25 @@ fn prepare<'a>(
 ) -> Prepared {
     let resolved: Vec<Result<Arc<Resolved>, Failure>> =
         rule.backends.iter().map(|reference| backends.resolve(route, reference)).collect();
-    let choice = |(reference, resolved): (&BackendRef, &Result<Arc<Resolved>, Failure>)| {
-        Choice::new(reference.weight, backends::target(resolved), reference.filters.clone())
+    let mut mirrored = Vec::new();
+    let mut mirrors = |filters: &'a [HttpFilter]| -> Vec<Mirror> {
+        let filters = filters.iter().filter_map(HttpFilter::mirror);
+        let mirror = |mirror: &'a model::Mirror| {
+            let resolved = backends.resolve(route, &mirror.backend);
+            let target = backends::target(&resolved);
+            mirrored.push(resolved);
+            Mirror { target, share: mirror.share }
+        };
+        filters.map(mirror).collect()
     };
+    let rule_mirrors = mirrors(&rule.filters);
+    let choice = |(reference, resolved): (&'a BackendRef, &Result<Arc<Resolved>, Failure>)| {
+        let target = backends::target(resolved);
+        let mut choice = Choice::new(reference.weight, target, reference.filters.clone());
+        choice.mirrors = mirrors(&reference.filters);
+        choice
+    };
+    let choices = rule.backends.iter().zip(&resolved).map(choice).collect();
     let is_invalid = !(rule.unsupported.is_empty() && route.unsupported.is_empty());
     let invalid =
         || words::joined(words::fields(&route.unsupported).chain(words::fields(&rule.unsupported))).into();
@@ -81,12 +99,14 @@ fn prepare<'a>(
         route: name.clone(),
         rule: rule.name.clone().unwrap_or_else(|| index.to_string().into()),
         filters: rule.filters.clone(),
-        backends: Weighted::new(rule.backends.iter().zip(&resolved).map(choice).collect()),
+        backends: Weighted::new(choices),
         timeouts: rule.timeouts,
         retry: rule.retry.clone().map(Arc::new),
+        session: rule.session.clone().map(Arc::new),
+        mirrors: rule_mirrors,
         invalid: is_invalid.then(invalid),
     });
-    Prepared { rule, resolved }
+    Prepared { rule, resolved, mirrored }
 }
 
 fn attachment<'a>(
@@ -172,7 +192,7 @@ fn detached_conditions(detached: Detached, refs: &Condition) -> Vec<Condition> {
 /// `ResolvedRefs`: the first failure decides the reason, the message has them all; without one it says what each
 /// name resolved to.
 fn resolved_refs(rules: &[Prepared]) -> Condition {
-    let references = || rules.iter().flat_map(|rule| &rule.resolved);
+    let references = || rules.iter().flat_map(|rule| rule.resolved.iter().chain(&rule.mirrored));
     let failures = || {
         references().filter_map(|resolved| match resolved {
             Ok(resolved) => resolved.failure.as_ref(),

@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use http::HeaderValue;
 
+use super::http::SessionKey;
 use crate::model::Cidr;
 
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// How long work under way may take to end.
     pub drain_timeout: Duration,
+    /// Names endpoints to clients that are kept at theirs.
+    pub session_key: SessionKey,
     pub limits: Limits,
 }
 
@@ -89,6 +92,7 @@ impl Default for Config {
             server_name: None,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            session_key: SessionKey::random(),
             limits: Limits::default(),
         }
     }

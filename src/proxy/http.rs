@@ -9,11 +9,13 @@ mod fields;
 mod filters;
 mod forward;
 mod kept;
+mod mirror;
 mod record;
 mod refusal;
 mod retry;
+mod session;
 
-use std::{cell::Cell, convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, net::IpAddr, num::NonZeroU16, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
@@ -31,9 +33,12 @@ use check::{Scope, Target};
 use fields::{Client, Peer, RequestId};
 pub(super) use filters::prefix;
 use forward::Tries;
+pub(super) use mirror::Mirror;
 use record::Record;
 use refusal::{Media, Refusal};
 pub(super) use retry::{Budget, Budgets};
+pub use session::SessionKey;
+pub(super) use session::{Home, Sessions};
 
 /// A request that was checked, as it is kept until there is an answer: a failed try may need it again.
 struct Asked<'a> {
@@ -47,6 +52,8 @@ struct Asked<'a> {
     random: u64,
     /// What a CORS filter wants said with the answer, whoever gives it.
     told: Cell<Option<cors::Told>>,
+    /// Whether its mirrors have theirs already.
+    is_copied: Cell<bool>,
 }
 
 /// What a client wants its connection to become.
@@ -84,8 +91,16 @@ pub(super) async fn answer(
             }
             let random = worker.random();
             let told_later = Cell::new(None);
-            let asked =
-                Asked { head: &head, target, client: &client, upload, wants, random, told: told_later };
+            let asked = Asked {
+                head: &head,
+                target,
+                client: &client,
+                upload,
+                wants,
+                random,
+                told: told_later,
+                is_copied: Cell::new(false),
+            };
             let answer = exchange(&worker, &connection, &mut record, &asked).await;
             told = asked.told.take();
             answer
@@ -180,32 +195,21 @@ async fn exchange(
             return Err(Refusal::InvalidRule(reason.clone()));
         }
         asked.told.set(None);
-        if let Some(answer) = asked.cors(&rule.spec.filters) {
+        let facts = asked.facts(connection.scheme, rule.port, prefix.as_deref());
+        if let Some(answer) = asked.answered_by(&rule.spec.filters, &facts)? {
             return Ok(answer);
         }
-        let facts = filters::Facts {
-            scheme: connection.scheme,
-            host: asked.target.host(),
-            port: rule.port,
-            path: asked.target.path(),
-            query: asked.head.uri.query(),
-            prefix: prefix.as_deref(),
-        };
-        if let Some(redirect) = filters::redirect(&rule.spec.filters, &facts) {
-            return redirect.map(|(redirect, location)| redirected(redirect.status, location));
-        }
-        let choice = rule.pick(asked.random).ok_or(Refusal::NoBackend)?;
+        let home = rule.sessions.as_ref().and_then(|sessions| sessions.home(&asked.head.headers));
+        let choice = rule.choice(home, asked.random).ok_or(Refusal::NoBackend)?;
         record.routed(&choice.series, Some(&rule.spec.rule));
-        if let Some(redirect) = filters::redirect(rule.choice_filters(choice), &facts) {
-            return redirect.map(|(redirect, location)| redirected(redirect.status, location));
-        }
-        if let Some(answer) = asked.cors(rule.choice_filters(choice)) {
+        if let Some(answer) = asked.answered_by(rule.choice_filters(choice), &facts)? {
             return Ok(answer);
         }
         let backend = choice.target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
         let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
         tries.limit(&rule.spec, choice.budget.as_ref(), asked);
-        let Some(picked) = tries.next(worker, backend, asked) else {
+        let home_address = home.map(|home| &home.address);
+        let Some(picked) = tries.next(worker, backend, asked, home_address) else {
             tries.wait(worker, backend).await?;
             continue;
         };
@@ -219,7 +223,8 @@ async fn exchange(
                 filters::request_headers(rule.filters(choice), headers);
             },
         };
-        match forward::attempt(worker, &mut tries, picked, asked, outgoing).await {
+        mirror::start(worker, rule.mirrors(choice), asked, &outgoing, &slot.name);
+        match forward::attempt(worker, &mut tries, picked, asked, &outgoing).await {
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
                 if tries.retries(worker, (backend, slot), response.status(), asked) {
@@ -231,15 +236,13 @@ async fn exchange(
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     return switch(connection, record.lane(), asked, response, exchange);
                 }
-                if asked.wants == Wants::WebSocket
-                    && record.lane().is_some()
-                    && response.status().is_success()
-                {
-                    // To a request to connect this would mean that there is a tunnel.
-                    return Err(Refusal::Switched);
-                }
+                asked.refuse_false_tunnel(record, response.status())?;
                 fields::strip_response(response.headers_mut());
                 filters::response_headers(rule.filters(choice), response.headers_mut());
+                if let Some(sessions) = &rule.sessions {
+                    let here = (choice.index, &slot.endpoint.address);
+                    sessions.greet(home, here, connection.scheme, response.headers_mut());
+                }
                 return Ok(Answer::Response(response, exchange, tries.deadline()));
             }
             Err(failed) => {
@@ -251,6 +254,41 @@ async fn exchange(
 }
 
 impl Asked<'_> {
+    /// To a request to connect, success would mean that there is a tunnel.
+    fn refuse_false_tunnel(&self, record: &Record, status: StatusCode) -> Result<(), Refusal> {
+        let is_connecting = self.wants == Wants::WebSocket && record.lane().is_some();
+        if is_connecting && status.is_success() { Err(Refusal::Switched) } else { Ok(()) }
+    }
+
+    fn facts<'a>(
+        &'a self,
+        scheme: &'static str,
+        port: NonZeroU16,
+        prefix: Option<&'a str>,
+    ) -> filters::Facts<'a> {
+        filters::Facts {
+            scheme,
+            host: self.target.host(),
+            port,
+            path: self.target.path(),
+            query: self.head.uri.query(),
+            prefix,
+        }
+    }
+
+    /// What filters answer themselves, without a backend.
+    fn answered_by(
+        &self,
+        filters: &[HttpFilter],
+        facts: &filters::Facts<'_>,
+    ) -> Result<Option<Answer>, Refusal> {
+        if let Some(answer) = self.cors(filters) {
+            return Ok(Some(answer));
+        }
+        let redirect = filters::redirect(filters, facts).transpose()?;
+        Ok(redirect.map(|(redirect, location)| redirected(redirect.status, location)))
+    }
+
     /// What a CORS filter among these makes of the request: an answer to a preflight, or a word for later.
     fn cors(&self, filters: &[HttpFilter]) -> Option<Answer> {
         match cors::judge(filters, self.head)? {

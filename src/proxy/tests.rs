@@ -6,8 +6,10 @@ mod h2c;
 mod hostile;
 mod http2;
 mod lifecycle;
+mod mirrors;
 mod records;
 mod retries;
+mod sessions;
 mod streaming;
 mod tls;
 mod upgrades;
@@ -127,6 +129,8 @@ pub(super) fn rule(target: Target) -> Rule {
         backends: Weighted::new(vec![Choice::new(1, target, Vec::new())]),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
+        mirrors: Vec::new(),
         invalid: None,
     }
 }

@@ -126,6 +126,8 @@ pub(super) struct Ask<'a> {
     pub(super) client: IpAddr,
     pub(super) random: u64,
     pub(super) now: Instant,
+    /// Where the client's session is: before any other, as long as it may get requests.
+    pub(super) home: Option<&'a Address>,
 }
 
 /// The endpoint for a request.
@@ -218,8 +220,8 @@ impl Upstreams {
         let mut names = BTreeSet::new();
         let sockets = table.sockets().filter_map(|address| table.socket(address));
         for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
-            for choice in rule.backends.choices() {
-                if let Target::Backend(backend) = &choice.target
+            for target in rule.targets() {
+                if let Target::Backend(backend) = target
                     && names.insert(&*backend.name)
                 {
                     addresses.extend(backend.endpoints.iter().map(|endpoint| &endpoint.address));
@@ -320,6 +322,9 @@ impl Backend {
         if let Some(watch) = &self.watch {
             return watch.pick(&self.slots, ask, || self.turn(ask.failed));
         }
+        if let Some(slot) = ask.home.and_then(|_| self.slots.iter().find(|slot| ask.is_home(slot))) {
+            return Some(Picked { slot, place: None });
+        }
         let first = self.shares.turn(self.turn(ask.failed));
         let (before, from) = self.slots.split_at(first);
         let slot = from.iter().chain(before).find(|slot| ask.is_untried(slot))?;
@@ -362,6 +367,10 @@ impl Slot {
 // === impl Ask ===
 
 impl Ask<'_> {
+    fn is_home(&self, slot: &Slot) -> bool {
+        self.home == Some(&slot.endpoint.address) && self.is_untried(slot)
+    }
+
     fn is_untried(&self, slot: &Slot) -> bool {
         !self.failed.iter().any(|endpoint| Rc::ptr_eq(endpoint, &slot.endpoint))
     }

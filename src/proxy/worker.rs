@@ -45,6 +45,8 @@ pub(super) struct Worker {
     pub(super) upstreams: Upstreams,
     pub(super) budgets: Budgets,
     pub(super) terminator: Terminator,
+    /// Copies of requests that are under way.
+    pub(super) mirrored: Cell<u32>,
     /// Told after each new table, and when an endpoint has become fit or unfit.
     pub(super) changed: Notify,
     table: View<Table>,
@@ -91,6 +93,7 @@ impl Worker {
             upstreams: Upstreams::new(fleet, number),
             budgets: Budgets::default(),
             terminator,
+            mirrored: Cell::new(0),
             changed: Notify::new(),
             table: table.view(),
             random: Random::new(),
@@ -141,6 +144,11 @@ impl Worker {
         if let Some(access) = &self.access {
             access.borrow_mut().write(record);
         }
+    }
+
+    /// Starts work that ends by itself.
+    pub(super) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().spawn_local(name, work);
     }
 
     /// A place among the requests that wait, unless there are too many.

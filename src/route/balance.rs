@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Backend;
-use crate::model::HttpFilter;
+use crate::model::{HttpFilter, Share};
 
 /// The weighted backends of a rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub struct Choice {
     pub target: Target,
     /// Run after the rule's own filters.
     pub filters: Vec<HttpFilter>,
+    /// Beside those of the rule.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// Where copies of requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    pub target: Target,
+    pub share: Share,
 }
 
 /// What a backend reference resolved to.
@@ -35,7 +44,7 @@ pub enum Target {
 
 impl Choice {
     pub fn new(weight: u32, target: Target, filters: Vec<HttpFilter>) -> Self {
-        Self { weight, upto: 0, target, filters }
+        Self { weight, upto: 0, target, filters, mirrors: Vec::new() }
     }
 }
 
@@ -69,6 +78,7 @@ impl Weighted {
         let same = |(one, other): (&Choice, &Choice)| {
             one.weight == other.weight
                 && one.filters == other.filters
+                && one.mirrors == other.mirrors
                 && match (&one.target, &other.target) {
                     (Target::Backend(one), Target::Backend(other)) if !one.endpoints.is_empty() => {
                         one.endpoints == other.endpoints && one.policy == other.policy

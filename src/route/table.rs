@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, s
 
 use http::{HeaderMap, Method};
 
-use super::{Tls, Weighted, index::HostIndex, tree::PathTree};
-use crate::model::{BackendPolicy, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Timeouts, ValueMatch};
+use super::{Mirror, Target, Tls, Weighted, index::HostIndex, tree::PathTree};
+use crate::model::{
+    BackendPolicy, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session, Timeouts, ValueMatch,
+};
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Rule {
     pub backends: Weighted,
     pub timeouts: Timeouts,
     pub retry: Option<Arc<Retry>>,
+    pub session: Option<Arc<Session>>,
+    pub mirrors: Vec<Mirror>,
     /// Why this rule can only answer 500.
     pub invalid: Option<Arc<str>>,
 }
@@ -217,12 +221,21 @@ impl Listener {
 // === impl Rule ===
 
 impl Rule {
+    /// Everything that requests of this rule, or copies of them, are sent to.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let choices = self.backends.choices().iter();
+        let mirrors = choices.clone().flat_map(|choice| &choice.mirrors).chain(&self.mirrors);
+        choices.map(|choice| &choice.target).chain(mirrors.map(|mirror| &mirror.target))
+    }
+
     /// Whether it makes no difference which of both serves a request.
     fn does_the_same(&self, other: &Self) -> bool {
         self.backends.leads_where(&other.backends)
             && self.filters == other.filters
             && self.timeouts == other.timeouts
             && self.retry == other.retry
+            && self.session == other.session
+            && self.mirrors == other.mirrors
             && self.invalid == other.invalid
     }
 }

@@ -84,6 +84,8 @@ fn rule(route: &Route, index: usize) -> Arc<Rule> {
         backends: Weighted::default(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
+        mirrors: Vec::new(),
         invalid: None,
     })
 }

@@ -49,6 +49,7 @@ struct All {
     upstream_seconds: Family<3, Durations>,
     upstream_errors: Family<2, Count>,
     retries: Family<1, Count>,
+    mirrored: Family<2, Count>,
     connections: Family<2, Count>,
     bytes: Family<1, Count>,
     held: Family<0, Count>,
@@ -101,12 +102,13 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let mut families = self.all.registry.gather();
-        let sharded: [&dyn Collector; 10] = [
+        let sharded: [&dyn Collector; 11] = [
             &self.all.requests,
             &self.all.request_seconds,
             &self.all.upstream_seconds,
             &self.all.upstream_errors,
             &self.all.retries,
+            &self.all.mirrored,
             &self.all.connections,
             &self.all.bytes,
             &self.all.held,
@@ -131,6 +133,7 @@ impl Metrics {
         self.all.upstream_seconds.retain(|[l, r, b]| listener(l) && route(r) && backend(b));
         self.all.upstream_errors.retain(|[b, _]| backend(b));
         self.all.retries.retain(|[b]| backend(b));
+        self.all.mirrored.retain(|[b, _]| backend(b));
     }
 
     /// Replaces the numbers of endpoints: backend, state, number.
@@ -233,6 +236,11 @@ impl WorkerMetrics {
         self.metrics.all.retries.part(self.worker, [backend.clone()])
     }
 
+    /// `portolan_mirrored_requests_total`: `sent`, `failed`, or `dropped` where there are too many or the body is too long.
+    pub fn mirrored(&self, backend: &Arc<str>, result: &'static str) -> Arc<Count> {
+        self.metrics.all.mirrored.part(self.worker, [backend.clone(), word(result)])
+    }
+
     /// `portolan_connections`, a gauge; `listener` is the address that is listened on.
     pub fn connections(&self, listener: &Arc<str>, state: &'static str) -> Arc<Count> {
         self.metrics.all.connections.part(self.worker, [listener.clone(), word(state)])
@@ -307,6 +315,12 @@ impl All {
                 ["backend", "kind"],
             )?,
             retries: Family::new("portolan_retries_total", "Tries after the first.", COUNTER, ["backend"])?,
+            mirrored: Family::new(
+                "portolan_mirrored_requests_total",
+                "Copies of requests for other backends.",
+                COUNTER,
+                ["backend", "result"],
+            )?,
             connections: Family::new(
                 "portolan_connections",
                 "Open connections of clients.",

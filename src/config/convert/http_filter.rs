@@ -2,24 +2,32 @@
 
 use http::StatusCode;
 
-use super::Notes;
+use super::{Notes, text_or};
 use crate::{
     api::{
         CorsMethod, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpPathModifierType,
-        HttpRequestRedirectFilter, HttpRouteFilter, HttpUrlRewriteFilter, RedirectScheme,
+        HttpRequestMirrorFilter, HttpRequestRedirectFilter, HttpRouteFilter, HttpUrlRewriteFilter,
+        RedirectScheme,
     },
     config::rules::{self, At},
-    model::{Cors, CorsList, HeaderEdit, HttpFilter, OriginPattern, PathEdit, Redirect, Rewrite},
+    model::{
+        BackendRef, Cors, CorsList, HeaderEdit, HttpFilter, Meta, Mirror, OriginPattern, PathEdit, Redirect,
+        Rewrite, Share,
+    },
 };
 
-pub(super) fn filters(written: &[HttpRouteFilter], at: &At<'_>, notes: &mut Notes) -> Vec<HttpFilter> {
+pub(super) fn filters(
+    written: &[HttpRouteFilter],
+    meta: &Meta,
+    at: &At<'_>,
+    notes: &mut Notes,
+) -> Vec<HttpFilter> {
     let filters = written.iter().enumerate();
-    filters.filter_map(|(index, one)| filter(one, &at.index(index), notes)).collect()
+    filters.filter_map(|(index, one)| filter(one, meta, &at.index(index), notes)).collect()
 }
 
-fn filter(written: &HttpRouteFilter, at: &At<'_>, notes: &mut Notes) -> Option<HttpFilter> {
+fn filter(written: &HttpRouteFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes) -> Option<HttpFilter> {
     let unserved = [
-        ("requestMirror", written.request_mirror.is_some(), "mirrored requests are not served yet"),
         ("externalAuth", written.external_auth.is_some(), "external authorization is not served yet"),
         ("extensionRef", written.extension_ref.is_some(), "filters by reference are not served yet"),
     ];
@@ -46,7 +54,33 @@ fn filter(written: &HttpRouteFilter, at: &At<'_>, notes: &mut Notes) -> Option<H
             path: path.as_ref().and_then(path_edit),
         }));
     }
+    if let Some(written) = &written.request_mirror {
+        return Some(HttpFilter::Mirror(mirror(written, meta, &at.key("requestMirror"), notes)));
+    }
     written.cors.as_ref().map(|written| HttpFilter::Cors(cors(written, &at.key("cors"), notes)))
+}
+
+fn mirror(written: &HttpRequestMirrorFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes) -> Mirror {
+    let (numerator, denominator) = match (&written.fraction, written.percent) {
+        (Some(fraction), _) => (fraction.numerator, fraction.denominator.unwrap_or(100)),
+        (None, Some(percent)) => (percent, 100),
+        (None, None) => (1, 1),
+    };
+    let share = Share::new(numerator, denominator)
+        .ok_or_else(|| format!("{numerator} of {denominator} is more than all"));
+    let reference = &written.backend_ref;
+    Mirror {
+        backend: BackendRef {
+            group: text_or(reference.group.as_deref(), ""),
+            kind: text_or(reference.kind.as_deref(), "Service"),
+            namespace: text_or(reference.namespace.as_deref(), &meta.id.namespace),
+            name: (&*reference.name).into(),
+            port: reference.port,
+            weight: 1,
+            filters: Vec::new(),
+        },
+        share: notes.found.take(&at.key("fraction"), share).unwrap_or(Share::ALL),
+    }
 }
 
 fn cors(written: &HttpCorsFilter, at: &At<'_>, notes: &mut Notes) -> Cors {

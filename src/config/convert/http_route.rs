@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use http::Method;
 
-use super::{Notes, http_filter, limit, parents, text_or};
+use super::{Notes, http_filter, limit, parents, session, text_or};
 use crate::{
     api::{
         self, DefaultScope, HttpBackendRef, HttpMethod, HttpRouteMatch, HttpRouteRetry, HttpRouteRule,
@@ -70,7 +70,7 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
     if written.matches.is_empty() {
         matches.extend(http_match(&HttpRouteMatch::default(), &matches_at, notes));
     }
-    let filters = http_filter::filters(&written.filters, &at.key("filters"), notes);
+    let filters = http_filter::filters(&written.filters, meta, &at.key("filters"), notes);
     let backends_at = at.key("backendRefs");
     let backends = written
         .backend_refs
@@ -86,9 +86,11 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
         }
     });
     let retry = written.retry.as_ref().map(|written| retry(written, &at.key("retry"), notes));
-    if written.session_persistence.is_some() {
-        notes.unsupported(&at.key("sessionPersistence"), "session persistence is not served yet");
-    }
+    let place = || format!("{}/{}/{}", meta.id.namespace, meta.id.name, at.dotted());
+    let session = written
+        .session_persistence
+        .as_ref()
+        .map(|written| session::session(written, &place(), &at.key("sessionPersistence"), notes));
     HttpRule {
         name: written.name.as_deref().map(Into::into),
         matches,
@@ -96,6 +98,7 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
         backends,
         timeouts,
         retry,
+        session,
         unsupported: notes.take_unsupported(),
     }
 }
@@ -180,6 +183,6 @@ fn backend_ref(written: &HttpBackendRef, meta: &Meta, at: &At<'_>, notes: &mut N
         name,
         port: written.port,
         weight: written.weight.unwrap_or(1),
-        filters: http_filter::filters(&written.filters, &at.key("filters"), notes),
+        filters: http_filter::filters(&written.filters, meta, &at.key("filters"), notes),
     }
 }

@@ -211,25 +211,68 @@ fn filters_backends_and_timeouts_that_are_served() {
 }
 
 #[test]
+fn cors_retry_mirrors_and_sessions() {
+    let route = route(
+        "{rules: [
+          {filters: [
+             {type: CORS, cors: {allowOrigins: ['https://*.a.test'], allowMethods: [GET, PUT], allowHeaders: ['*'], allowCredentials: true}},
+             {type: RequestMirror, requestMirror: {backendRef: {name: m, port: 1}, percent: 20}},
+             {type: RequestMirror, requestMirror: {backendRef: {name: n, namespace: o, port: 1}, fraction: {numerator: 1, denominator: 2}}}],
+           retry: {codes: [500, 503], attempts: 3, backoff: 100ms},
+           sessionPersistence: {type: Cookie, sessionName: old, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}},
+          {retry: {}, sessionPersistence: {cookie: {name: new, path: /p}}},
+          {sessionPersistence: {}}, {sessionPersistence: {type: Header}},
+          {sessionPersistence: {type: Header, sessionName: X-Old, header: {name: X-New}}}]}",
+    );
+    assert!(route.rules.iter().all(|rule| rule.unsupported.is_empty()));
+    let [one, two, three, four, five] = &route.rules[..] else { panic!("five rules") };
+    let [HttpFilter::Cors(cors), HttpFilter::Mirror(first), HttpFilter::Mirror(second)] = &one.filters[..]
+    else {
+        panic!("{:?}", one.filters)
+    };
+    assert_eq!(cors.origins, [model::OriginPattern::parse("https://*.a.test").unwrap()]);
+    assert_eq!(cors.methods, model::CorsList::of(["GET", "PUT"]).unwrap());
+    assert_eq!((&cors.headers, &cors.expose), (&model::CorsList::Any, &model::CorsList::None));
+    assert_eq!((cors.max_age, cors.credentials), (5, true));
+    assert_eq!((&*first.backend.namespace, first.share), ("shop", model::Share::new(20, 100).unwrap()));
+    assert_eq!((&*second.backend.namespace, second.share), ("o", model::Share::new(1, 2).unwrap()));
+    let retry = model::Retry { codes: vec![500, 503], attempts: 3, backoff: Duration::from_millis(100) };
+    assert_eq!(one.retry, Some(retry));
+    let default = model::Retry { codes: Vec::new(), attempts: 2, backoff: Duration::from_millis(25) };
+    assert_eq!(two.retry, Some(default));
+    let said = |rule: &model::HttpRule| {
+        let session = rule.session.clone().unwrap();
+        let words = match session.carrier {
+            model::SessionCarrier::Cookie { name, path, is_permanent } => {
+                format!("cookie {name} {path} {is_permanent}")
+            }
+            model::SessionCarrier::Header(name) => format!("header {name}"),
+        };
+        format!("{words} {:?}", session.lifetime)
+    };
+    assert_eq!(said(one), "cookie old / true Some(3600s)");
+    assert_eq!(said(two), "cookie new /p false None");
+    assert_eq!(said(three), "cookie portolan-4147ce57 / false None");
+    assert_eq!(said(four), "header portolan-session None");
+    assert_eq!(said(five), "header x-new None");
+}
+
+#[test]
 fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
     let route = route(
         "{rules: [{}, {
-          filters: [{type: CORS, cors: {}},
-            {type: RequestMirror, requestMirror: {backendRef: {name: a, port: 1}}},
+          filters: [
             {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1}, http: {}}},
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
-          backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}],
-          sessionPersistence: {}}]}",
+          backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
     );
     assert_eq!(fields(&route.rules[0].unsupported), [""; 0]);
     assert_eq!(
         fields(&route.rules[1].unsupported),
         [
-            "spec.rules[1].filters[1].requestMirror",
-            "spec.rules[1].filters[2].externalAuth",
-            "spec.rules[1].filters[3].extensionRef",
+            "spec.rules[1].filters[0].externalAuth",
+            "spec.rules[1].filters[1].extensionRef",
             "spec.rules[1].backendRefs[0].filters[0].extensionRef",
-            "spec.rules[1].sessionPersistence",
         ]
     );
     assert!(route.unsupported.is_empty());

@@ -136,6 +136,17 @@ pub(super) fn check_session(session: &SessionPersistence, at: &At<'_>, found: &m
     if lifetime == Some(CookieLifetime::Permanent) && session.absolute_timeout.is_none() {
         found.add(at, "a permanent cookie needs an `absoluteTimeout`");
     }
+    let cookie_at = at.key("cookie");
+    if let Some(path) = session.cookie.as_ref().and_then(|cookie| cookie.path.as_deref()) {
+        found.take(&cookie_at.key("path"), text::cookie_path(path));
+    }
+    if let Some(name) = session.cookie.as_ref().and_then(|cookie| cookie.name.as_deref()) {
+        found.take(&cookie_at.key("name"), text::cookie_name(name));
+    }
+    if let Some(name) = session.session_name.as_deref().filter(|name| !name.is_empty()) {
+        // What is a name for one is a name for the other.
+        found.take(&at.key("sessionName"), text::cookie_name(name));
+    }
     let wrong = match session.kind.unwrap_or_default() {
         SessionPersistenceType::Cookie => vec![("header", session.header.is_some())],
         SessionPersistenceType::Header => {

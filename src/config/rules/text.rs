@@ -85,6 +85,19 @@ pub(in crate::config) fn header_value(text: &str) -> Result<HeaderValue, String>
         .map_err(|_| "the value of a header cannot have line breaks or other control characters".to_owned())
 }
 
+/// The name of a cookie: a token.
+pub(in crate::config) fn cookie_name(text: &str) -> Result<(), String> {
+    HeaderName::from_bytes(text.as_bytes())
+        .map(drop)
+        .map_err(|_| format!("`{text}` is not the name of a cookie: letters, digits and `!#$%&'*+-.^_`|~`"))
+}
+
+/// The path of a cookie.
+pub(in crate::config) fn cookie_path(text: &str) -> Result<(), String> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+    if is_path { Ok(()) } else { Err(format!("`{text}` is not the path of a cookie, which begins with `/`")) }
+}
+
 /// An origin that a CORS filter allows.
 pub(in crate::config) fn origin(text: &str) -> Result<OriginPattern, String> {
     OriginPattern::parse(text)

@@ -224,6 +224,7 @@ pub(super) fn rule(prefix: &str) -> HttpRule {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
         unsupported: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     io,
     pin::Pin,
     rc::Rc,
@@ -19,13 +20,19 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::{kept::Kept, record::Record};
+use super::{
+    kept::Kept,
+    mirror::{self, Copy},
+    record::Record,
+};
 use crate::proxy::{connection::Lane, upstream::Exchange};
 
 /// The body of a request on its way to an endpoint.
 pub(in crate::proxy) enum RequestBody {
     Empty,
     Upload(Rc<Upload>),
+    /// Of a copy.
+    Kept(VecDeque<Bytes>),
 }
 
 /// What a client sends. It outlives a try that did not ask for it.
@@ -38,6 +45,8 @@ pub(in crate::proxy) struct Upload {
     bytes: Cell<u64>,
     wait: RefCell<Option<Wait>>,
     kept: RefCell<Option<Kept>>,
+    /// Copies that wait for its end.
+    copies: RefCell<Vec<Copy>>,
 }
 
 /// A client that expects `100 Continue` sends nothing before the endpoint has asked for it.
@@ -80,6 +89,7 @@ impl std::fmt::Debug for RequestBody {
         f.write_str(match self {
             Self::Empty => "Empty",
             Self::Upload(_) => "Upload",
+            Self::Kept(_) => "Kept",
         })
     }
 }
@@ -95,6 +105,7 @@ impl http_body::Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Upload(upload) => upload.poll_frame(cx),
+            Self::Kept(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
         }
     }
 
@@ -102,6 +113,7 @@ impl http_body::Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Upload(upload) => upload.is_end_stream(),
+            Self::Kept(pieces) => pieces.is_empty(),
         }
     }
 
@@ -109,6 +121,7 @@ impl http_body::Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Upload(upload) => upload.size_hint(),
+            Self::Kept(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
         }
     }
 }
@@ -127,6 +140,7 @@ impl Upload {
             bytes: Cell::new(0),
             wait: RefCell::new(None),
             kept: RefCell::new(None),
+            copies: RefCell::default(),
         })
     }
 
@@ -138,9 +152,31 @@ impl Upload {
     /// Keeps the body for another try, if it is not longer than `most` bytes and none of it was sent yet.
     pub(super) fn keep(&self, most: usize) {
         let mut kept = self.kept.borrow_mut();
-        if kept.is_none() && !self.started.get() && self.incoming.borrow().size_hint().lower() <= most as u64
-        {
-            *kept = Some(Kept::new(most));
+        if self.started.get() || self.incoming.borrow().size_hint().lower() > most as u64 {
+            return;
+        }
+        match &mut *kept {
+            Some(kept) => kept.extend(most),
+            None => *kept = Some(Kept::new(most)),
+        }
+    }
+
+    /// Gives the body to a copy of the request, once it has come as a whole.
+    pub(super) fn copy(&self, copy: Copy) {
+        self.keep(mirror::LONGEST_BODY);
+        if self.kept.borrow().as_ref().is_some_and(Kept::is_whole) && !self.started.get() {
+            self.copies.borrow_mut().push(copy);
+        } else {
+            copy.give_up();
+        }
+    }
+
+    fn hand_over(&self, is_end: bool) {
+        let kept = self.kept.borrow();
+        match kept.as_ref().filter(|kept| kept.is_whole()) {
+            Some(_) if !is_end => {}
+            Some(kept) => self.copies.take().into_iter().for_each(|copy| copy.send(kept.pieces())),
+            None => self.copies.take().into_iter().for_each(Copy::give_up),
         }
     }
 
@@ -197,6 +233,9 @@ impl Upload {
             }
             Some(Err(_)) => self.failed.set(true),
             None => {}
+        }
+        if !self.copies.borrow().is_empty() {
+            self.hand_over(frame.is_none() || self.incoming.borrow().is_end_stream());
         }
         Poll::Ready(frame)
     }

@@ -45,7 +45,8 @@ pub(super) fn judge(filters: &[HttpFilter], head: &Parts) -> Option<Verdict> {
         HttpFilter::RequestHeaders(_)
         | HttpFilter::ResponseHeaders(_)
         | HttpFilter::Redirect(_)
-        | HttpFilter::Rewrite(_) => None,
+        | HttpFilter::Rewrite(_)
+        | HttpFilter::Mirror(_) => None,
     })?;
     let origin = head.headers.get(header::ORIGIN);
     let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);

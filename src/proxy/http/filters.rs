@@ -39,7 +39,8 @@ pub(super) fn redirect<'f>(
         HttpFilter::RequestHeaders(_)
         | HttpFilter::ResponseHeaders(_)
         | HttpFilter::Rewrite(_)
-        | HttpFilter::Cors(_) => None,
+        | HttpFilter::Cors(_)
+        | HttpFilter::Mirror(_) => None,
     })?;
     Some(location(redirect, facts).map(|location| (redirect, location)))
 }
@@ -98,7 +99,8 @@ pub(super) fn rewrite<'f>(
             HttpFilter::RequestHeaders(_)
             | HttpFilter::ResponseHeaders(_)
             | HttpFilter::Redirect(_)
-            | HttpFilter::Cors(_) => {}
+            | HttpFilter::Cors(_)
+            | HttpFilter::Mirror(_) => {}
         }
     }
     Ok(None)
@@ -136,7 +138,8 @@ pub(super) fn request_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>,
             HttpFilter::ResponseHeaders(_)
             | HttpFilter::Redirect(_)
             | HttpFilter::Rewrite(_)
-            | HttpFilter::Cors(_) => {}
+            | HttpFilter::Cors(_)
+            | HttpFilter::Mirror(_) => {}
         }
     }
 }
@@ -149,7 +152,8 @@ pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>
             HttpFilter::RequestHeaders(_)
             | HttpFilter::Redirect(_)
             | HttpFilter::Rewrite(_)
-            | HttpFilter::Cors(_) => {}
+            | HttpFilter::Cors(_)
+            | HttpFilter::Mirror(_) => {}
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
         upstream::{Ask, Backend, Crowded, Endpoint, Exchange, Failure, Outcome, Picked, Protocol, Slot},
         worker::Worker,
     },
-    route::Rule,
+    route::{Address, Rule},
 };
 use again::Repeat;
 
@@ -118,12 +118,13 @@ impl Tries {
         self.response_after
     }
 
-    /// The endpoint to try, if one is left in this pass.
+    /// The endpoint to try, if one is left in this pass: the one of the client's session as long as it is there.
     pub(super) fn next<'b>(
         &self,
         worker: &Worker,
         backend: &'b Backend,
         asked: &Asked<'_>,
+        home: Option<&Address>,
     ) -> Option<Picked<'b>> {
         if self.failed.len() >= Self::ENDPOINTS {
             return None;
@@ -134,6 +135,7 @@ impl Tries {
             client: asked.client.address,
             random: asked.random,
             now: worker.now(),
+            home,
         })
     }
 
@@ -278,7 +280,7 @@ pub(super) async fn attempt(
     tries: &mut Tries,
     Picked { slot, place }: Picked<'_>,
     asked: &Asked<'_>,
-    outgoing: Outgoing<'_>,
+    outgoing: &Outgoing<'_>,
 ) -> Result<(Response<Incoming>, Exchange), Failed> {
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
@@ -328,20 +330,43 @@ async fn send(
     worker: &Worker,
     slot: &Slot,
     asked: &Asked<'_>,
-    outgoing: Outgoing<'_>,
+    outgoing: &Outgoing<'_>,
 ) -> Result<(Response<Incoming>, Exchange), Failed> {
     let protocol = match asked.wants {
         Wants::Http => slot.protocol(),
         // It is HTTP/1 that is switched from.
         Wants::WebSocket => Protocol::Http1,
     };
+    let sending = over(worker, (slot, protocol), || build(asked, outgoing, slot));
+    sending.await.map_err(|unanswered| match unanswered {
+        Unanswered::Unsent(failure) => Failed::Again { failure, sent: Sent::Nothing },
+        Unanswered::Broken(failure) => asked.judge(failure),
+        Unanswered::Unmade(refusal) => Failed::Final(refusal),
+    })
+}
+
+/// Why a request has no answer.
+pub(super) enum Unanswered {
+    /// There is no connection.
+    Unsent(Failure),
+    /// The endpoint may have seen something of it.
+    Broken(Failure),
+    /// It could not even be made.
+    Unmade(Refusal),
+}
+
+/// Sends the request that `make` makes, over a connection that is open already if there is one.
+pub(super) async fn over(
+    worker: &Worker,
+    (slot, protocol): (&Slot, Protocol),
+    make: impl FnOnce() -> Result<Request<RequestBody>, Refusal>,
+) -> Result<(Response<Incoming>, Exchange), Unanswered> {
     let connect = async || match slot.endpoint.reuse(protocol) {
         Some(exchange) => Ok(exchange),
         None => Exchange::connect(&slot.endpoint, protocol, slot.limits(&worker.config.limits)).await,
     };
-    let unsent = |failure| Failed::Again { failure, sent: Sent::Nothing };
-    let mut exchange = connect().await.map_err(unsent)?;
-    let mut request = build(asked, outgoing, slot).map_err(Failed::Final)?;
+    let mut exchange = connect().await.map_err(Unanswered::Unsent)?;
+    let mut request = make().map_err(Unanswered::Unmade)?;
     loop {
         let is_reused = exchange.is_reused();
         match exchange.send(request).await {
@@ -349,9 +374,9 @@ async fn send(
             // An old connection that was closed meanwhile: the next one, until a fresh one.
             Err(Failure::NotSent(unsent_request)) if is_reused => {
                 request = *unsent_request;
-                exchange = connect().await.map_err(unsent)?;
+                exchange = connect().await.map_err(Unanswered::Unsent)?;
             }
-            Err(failure) => return Err(asked.judge(failure)),
+            Err(failure) => return Err(Unanswered::Broken(failure)),
         }
     }
 }
@@ -391,18 +416,28 @@ impl Asked<'_> {
 }
 
 /// The request as the endpoint gets it.
-fn build(asked: &Asked<'_>, outgoing: Outgoing<'_>, slot: &Slot) -> Result<Request<RequestBody>, Refusal> {
-    let Outgoing { rewritten, edit } = outgoing;
+fn build(asked: &Asked<'_>, outgoing: &Outgoing<'_>, slot: &Slot) -> Result<Request<RequestBody>, Refusal> {
     if let Some(upload) = &asked.upload {
         upload.rewind();
     }
     let body = asked.upload.clone().map_or(RequestBody::Empty, RequestBody::Upload);
-    let mut request = Request::new(body);
+    let mut request = head(asked, outgoing, &slot.name)?.map(|()| body);
+    if request.headers().contains_key(header::EXPECT) {
+        expect(asked, &mut request);
+    }
+    Ok(request)
+}
+
+/// The head of the request as an endpoint of this name gets it.
+pub(super) fn head(asked: &Asked<'_>, outgoing: &Outgoing<'_>, name: &str) -> Result<Request<()>, Refusal> {
+    let Outgoing { rewritten, edit } = outgoing;
+    let mut request = Request::new(());
     *request.method_mut() = asked.head.method.clone();
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = asked.head.headers.clone();
     edit(request.headers_mut());
-    let (host, uri) = rewritten.map_or((None, None), |rewritten| (rewritten.host, rewritten.uri));
+    let (host, uri) =
+        rewritten.as_ref().map_or((None, None), |rewritten| (rewritten.host.clone(), rewritten.uri.clone()));
     *request.uri_mut() = match uri {
         Some(uri) => uri,
         None if asked.target.is_path_unchanged() && asked.head.uri.authority().is_none() => {
@@ -415,15 +450,12 @@ fn build(asked: &Asked<'_>, outgoing: Outgoing<'_>, slot: &Slot) -> Result<Reque
         headers.insert(header::HOST, host);
     } else if !headers.contains_key(header::HOST) {
         // An old client names none, a request of today needs one.
-        let name = http::HeaderValue::try_from(&*slot.name).map_err(|_| Refusal::Rewritten)?;
+        let name = http::HeaderValue::try_from(name).map_err(|_| Refusal::Rewritten)?;
         headers.insert(header::HOST, name);
     }
     if asked.wants == Wants::WebSocket {
         headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
-    }
-    if headers.contains_key(header::EXPECT) {
-        expect(asked, &mut request);
     }
     Ok(request)
 }

@@ -1,5 +1,7 @@
 //! What is kept of a request's body, so that it can be sent again. Bounded: a longer body is sent once.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use http_body::Frame;
 
@@ -35,6 +37,16 @@ impl Kept {
                 *self = Self { is_whole: false, ..Self::new(0) };
             }
         }
+    }
+
+    /// Keeps up to `most` bytes, if that is more.
+    pub(super) fn extend(&mut self, most: usize) {
+        self.most = self.most.max(most);
+    }
+
+    /// What has come.
+    pub(super) fn pieces(&self) -> VecDeque<Bytes> {
+        self.pieces.iter().cloned().collect()
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -108,8 +108,8 @@ impl Fleet {
         let mut seen = Vec::new();
         let sockets = table.sockets().filter_map(|address| table.socket(address));
         for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
-            for choice in rule.backends.choices() {
-                if let Target::Backend(backend) = &choice.target
+            for target in rule.targets() {
+                if let Target::Backend(backend) = target
                     && backend.policy.is_watchful()
                     && names.insert(&backend.name)
                 {

@@ -27,7 +27,7 @@ fn head() -> Parts {
 }
 
 fn ask<'a>(head: &'a Parts, failed: &'a [Rc<Endpoint>]) -> Ask<'a> {
-    Ask { failed, head, client: Ipv4Addr::LOCALHOST.into(), random: 0, now: Instant::now() }
+    Ask { failed, head, client: Ipv4Addr::LOCALHOST.into(), random: 0, now: Instant::now(), home: None }
 }
 
 fn pick<'b>(backend: &'b Backend, failed: &[Rc<Endpoint>]) -> Option<&'b Slot> {

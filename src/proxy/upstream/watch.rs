@@ -106,6 +106,10 @@ impl Watch {
             let place = slot.watched.as_ref()?.enter()?;
             Some(Picked { slot, place: Some(place) })
         };
+        let home = ask.home.and_then(|_| slots.iter().position(|slot| ask.is_home(slot)));
+        if let Some(picked) = home.filter(may).and_then(enter) {
+            return Some(picked);
+        }
         let round = |first: usize| (first..slots.len()).chain(0..first).filter(may).find_map(enter);
         let by_chance = || round(view.shares.at(ask.random));
         match &self.policy.balancing {

@@ -11,7 +11,11 @@ use http::HeaderValue;
 use super::Worker;
 use crate::{
     model::HttpFilter,
-    proxy::{connection::Connection, http::Budget, upstream::Backend},
+    proxy::{
+        connection::Connection,
+        http::{Budget, Home, Mirror, Sessions},
+        upstream::Backend,
+    },
     route::{self, Found, Request, Table, Target},
     telemetry::metrics::{
         WorkerMetrics,
@@ -34,6 +38,9 @@ pub(in crate::proxy) struct Rule {
     pub(in crate::proxy) port_text: HeaderValue,
     /// For answers without a backend.
     pub(in crate::proxy) series: Rc<Series>,
+    /// Present where the rule keeps clients at their endpoints.
+    pub(in crate::proxy) sessions: Option<Sessions>,
+    mirrors: Vec<Mirror>,
     choices: Vec<Choice>,
     uses_prefix: bool,
 }
@@ -44,7 +51,9 @@ pub(in crate::proxy) struct Choice {
     pub(in crate::proxy) series: Rc<Series>,
     /// Present where the rule asks for retries.
     pub(in crate::proxy) budget: Option<Rc<Budget>>,
-    index: usize,
+    /// Beside those of the rule.
+    mirrors: Vec<Mirror>,
+    pub(in crate::proxy) index: usize,
 }
 
 /// The answer to a lookup.
@@ -136,10 +145,12 @@ impl Rule {
             Target::Backend(backend) => {
                 let state = worker.upstreams.backend(backend, &worker.config.limits, worker.random());
                 let budget = rule.retry.as_ref().map(|_| worker.budgets.of(&backend.name));
-                Choice { target: Ok(Rc::new(state)), series: series(backend.name.clone()), budget, index }
+                let (target, series) = (Ok(Rc::new(state)), series(backend.name.clone()));
+                Choice { target, series, budget, mirrors: mirrors(worker, &choice.mirrors), index }
             }
             Target::Invalid(reason) => {
-                Choice { target: Err(reason.clone()), series: none.clone(), budget: None, index }
+                let (target, series) = (Err(reason.clone()), none.clone());
+                Choice { target, series, budget: None, mirrors: Vec::new(), index }
             }
         };
         let choices: Vec<Choice> = rule.backends.choices().iter().enumerate().map(choice).collect();
@@ -152,16 +163,25 @@ impl Rule {
             port_text: HeaderValue::from(listener.port.get()),
             spec: rule.clone(),
             series: none,
+            sessions: Sessions::new(&worker.config.session_key, rule),
+            mirrors: mirrors(worker, &rule.mirrors),
             choices,
             uses_prefix,
         }
     }
 
-    /// The backend reference for a request; equal for equal numbers.
-    pub(in crate::proxy) fn pick(&self, random: u64) -> Option<&Choice> {
+    /// The backend reference for a request: that of its session, else by chance, which is equal for equal numbers.
+    pub(in crate::proxy) fn choice(&self, home: Option<&Home>, random: u64) -> Option<&Choice> {
+        if let Some(home) = home {
+            return self.choices.get(home.choice);
+        }
         let picked = self.spec.backends.pick(random)?;
         let index = self.spec.backends.choices().iter().position(|choice| std::ptr::eq(choice, picked))?;
         self.choices.get(index)
+    }
+
+    pub(in crate::proxy) fn mirrors<'r>(&'r self, choice: &'r Choice) -> impl Iterator<Item = &'r Mirror> {
+        self.mirrors.iter().chain(&choice.mirrors)
     }
 
     /// The rule's filters, then those of the choice.
@@ -172,6 +192,16 @@ impl Rule {
     pub(in crate::proxy) fn choice_filters(&self, choice: &Choice) -> &[HttpFilter] {
         self.spec.backends.choices().get(choice.index).map_or(&[], |choice| &choice.filters)
     }
+}
+
+fn mirrors(worker: &Worker, mirrors: &[route::Mirror]) -> Vec<Mirror> {
+    let backend = |target: &Target| match target {
+        Target::Backend(backend) => {
+            Some(Rc::new(worker.upstreams.backend(backend, &worker.config.limits, worker.random())))
+        }
+        Target::Invalid(_) => None,
+    };
+    mirrors.iter().map(|mirror| Mirror { share: mirror.share, backend: backend(&mirror.target) }).collect()
 }
 
 // === impl Series ===

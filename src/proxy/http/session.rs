@@ -1,0 +1,186 @@
+//! Sessions: a client comes back to the endpoint that it was at. Nothing is remembered here: the client carries the
+//! endpoint's id, which is the same after a new table and a restart, and tells a stranger nothing.
+//!
+//! An id is made of the endpoint's name and port, not of its address: a container that was recreated gets its clients back.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use aws_lc_rs::hmac;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{
+    model::{Session, SessionCarrier},
+    route::{self, Address, Target},
+};
+
+/// Makes the ids of endpoints. Equal secrets make equal ids.
+#[derive(Clone, Debug)]
+pub struct SessionKey(hmac::Key);
+
+/// What a rule says of sessions, with its endpoints by id.
+pub(in crate::proxy) struct Sessions {
+    policy: Arc<Session>,
+    homes: BTreeMap<u64, Home>,
+}
+
+/// An endpoint of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Home {
+    /// The position of the backend reference.
+    pub(in crate::proxy) choice: usize,
+    pub(in crate::proxy) address: Address,
+}
+
+/// What a client carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Token {
+    id: u64,
+    /// In seconds since 1970.
+    until: Option<u64>,
+}
+
+// === impl SessionKey ===
+
+impl SessionKey {
+    /// In bytes.
+    pub const LENGTH: usize = 32;
+
+    pub fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// A key that nobody else has, so that sessions end with the process.
+    pub fn random() -> Self {
+        Self::new(&Self::secret())
+    }
+
+    /// A new secret.
+    pub fn secret() -> [u8; Self::LENGTH] {
+        let mut secret = [0; Self::LENGTH];
+        // The library's generator aborts rather than fails; the system's chance would stand in for it.
+        if aws_lc_rs::rand::fill(&mut secret).is_err() {
+            for piece in secret.chunks_exact_mut(8) {
+                piece.copy_from_slice(&RandomState::new().hash_one(0_u8).to_ne_bytes());
+            }
+        }
+        secret
+    }
+
+    fn id(&self, endpoint: &route::Endpoint) -> u64 {
+        let port = match &endpoint.address {
+            Address::Tcp(address) => address.port(),
+            Address::Unix(_) => 0,
+        };
+        let tag = hmac::sign(&self.0, format!("{}:{port}", endpoint.name).as_bytes());
+        tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// `None` where the rule does not keep clients at their endpoints.
+    pub(in crate::proxy) fn new(key: &SessionKey, rule: &route::Rule) -> Option<Self> {
+        let policy = rule.session.clone()?;
+        let mut homes = BTreeMap::new();
+        for (index, choice) in rule.backends.choices().iter().enumerate() {
+            if let (Target::Backend(backend), 1..) = (&choice.target, choice.weight) {
+                for endpoint in &backend.endpoints {
+                    let home = Home { choice: index, address: endpoint.address.clone() };
+                    homes.entry(key.id(endpoint)).or_insert(home);
+                }
+            }
+        }
+        Some(Self { policy, homes })
+    }
+
+    /// Where the client of a request was, if that is still there.
+    pub(super) fn home(&self, headers: &HeaderMap) -> Option<&Home> {
+        self.home_at(headers, seconds(SystemTime::now()))
+    }
+
+    fn home_at(&self, headers: &HeaderMap, now: u64) -> Option<&Home> {
+        let token = match &self.policy.carrier {
+            SessionCarrier::Header(name) => Token::parse(headers.get(name)?.to_str().ok()?)?,
+            SessionCarrier::Cookie { name, .. } => {
+                let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+                lines
+                    .flat_map(|line| line.split(';'))
+                    .filter_map(|pair| pair.trim().split_once('='))
+                    .filter(|(given, _)| *given == &**name)
+                    .find_map(|(_, value)| Token::parse(value))?
+            }
+        };
+        // A token without an end is of a time when the rule had none.
+        let is_over = self.policy.lifetime.is_some() && token.until.is_none_or(|until| now >= until);
+        if is_over { None } else { self.homes.get(&token.id) }
+    }
+
+    /// Tells a client that was elsewhere, or nowhere, what to carry from now on.
+    pub(super) fn greet(
+        &self,
+        home: Option<&Home>,
+        (choice, address): (usize, &Address),
+        scheme: &str,
+        answer: &mut HeaderMap,
+    ) {
+        let is_here = |home: &Home| home.choice == choice && home.address == *address;
+        if !home.is_some_and(is_here)
+            && let Some((id, _)) = self.homes.iter().find(|(_, home)| is_here(home))
+            && let Some((name, value)) = self.grant(*id, seconds(SystemTime::now()), scheme)
+        {
+            answer.append(name, value);
+        }
+    }
+
+    fn grant(&self, id: u64, now: u64, scheme: &str) -> Option<(HeaderName, HeaderValue)> {
+        let lifetime = self.policy.lifetime.map(|lifetime| lifetime.as_secs().max(1));
+        let token = Token { id, until: lifetime.map(|lifetime| now + lifetime) };
+        let (name, value) = match &self.policy.carrier {
+            SessionCarrier::Header(name) => (name.clone(), token.to_string()),
+            SessionCarrier::Cookie { name, path, is_permanent } => {
+                let secure = if scheme == "https" { "; Secure" } else { "" };
+                let age = lifetime.filter(|_| *is_permanent).map(|age| format!("; Max-Age={age}"));
+                let age = age.unwrap_or_default();
+                let value = format!("{name}={token}; Path={path}; HttpOnly; SameSite=Lax{secure}{age}");
+                (header::SET_COOKIE, value)
+            }
+        };
+        Some((name, HeaderValue::try_from(value).ok()?))
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+// === impl Token ===
+
+impl Token {
+    fn parse(text: &str) -> Option<Self> {
+        let hex = |text: &str| {
+            let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u64::from_str_radix(text, 16).ok().filter(|_| is_hex)
+        };
+        let (id, until) = match text.split_once('-') {
+            Some((id, until)) => (id, Some(hex(until)?)),
+            None => (text, None),
+        };
+        Some(Self { id: hex(id)?, until })
+    }
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.id)?;
+        self.until.map_or(Ok(()), |until| write!(f, "-{until:x}"))
+    }
+}
