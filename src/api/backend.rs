@@ -131,7 +131,7 @@ pub struct LoadBalancing {
 }
 
 /// The way in which an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum LoadBalancingPolicy {
     #[default]
     RoundRobin,

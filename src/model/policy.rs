@@ -69,6 +69,11 @@ pub enum Probe {
         statuses: Vec<u16>,
     },
     Tcp,
+    /// The standard gRPC health service.
+    Grpc {
+        /// The service to ask about; the whole server where empty.
+        service: Arc<str>,
+    },
 }
 
 /// When an endpoint that answers badly is left out for a while.
@@ -128,6 +133,8 @@ impl fmt::Display for Probe {
         match self {
             Self::Http { path, .. } => write!(f, "GET `{path}`"),
             Self::Tcp => f.write_str("a connection"),
+            Self::Grpc { service } if service.is_empty() => f.write_str("gRPC health"),
+            Self::Grpc { service } => write!(f, "gRPC health of `{service}`"),
         }
     }
 }

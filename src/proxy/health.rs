@@ -3,6 +3,7 @@
 //! What it finds goes to the fleet, from where workers and people have it. A table that changes nothing about an
 //! endpoint changes nothing about its checks: they go on in their rhythm.
 
+mod grpc;
 mod probe;
 mod rounds;
 
@@ -36,7 +37,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, mut table: Live<Table>, mut reports: 
             && let Some(task) = rounds.begin(now)
         {
             asking.push(async move {
-                let outcome = probe::probe(&task.address, &task.check).await;
+                let outcome = probe::probe(&task.address, task.scheme, &task.check).await;
                 (task.key, outcome)
             });
         }

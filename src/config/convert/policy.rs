@@ -27,7 +27,7 @@ pub(super) fn policy(spec: &BackendSpec, at: &At<'_>, notes: &mut Notes) -> Arc<
         policy.slow_start = limit(written.slow_start.as_ref(), &at.key("slowStart"), notes);
     }
     if let Some(check) = &spec.health_check {
-        policy.check = health_check(check, &at.key("healthCheck"), notes);
+        policy.check = Some(health_check(check, &at.key("healthCheck"), notes));
     }
     if let Some(detection) = &spec.outlier_detection {
         policy.ejection = ejection(detection, &at.key("outlierDetection"), notes);
@@ -65,28 +65,24 @@ fn hash_key(hash: &HashOn, at: &At<'_>, notes: &mut Notes) -> HashKey {
     param.map_or(HashKey::ClientAddress, |param| HashKey::QueryParam(param.into()))
 }
 
-fn health_check(written: &api::HealthCheck, at: &At<'_>, notes: &mut Notes) -> Option<HealthCheck> {
-    if written.grpc.is_some() {
-        notes
-            .unsupported(&at.key("grpc"), "gRPC health checks are not served yet; endpoints are not checked");
-        return None;
-    }
-    let probe = match &written.http {
-        Some(http) => Probe::Http {
+fn health_check(written: &api::HealthCheck, at: &At<'_>, notes: &mut Notes) -> HealthCheck {
+    let probe = match (&written.http, &written.grpc) {
+        (Some(http), _) => Probe::Http {
             path: http.path.as_deref().unwrap_or("/").into(),
             host: http.host.as_deref().map(Into::into),
             statuses: http.statuses.clone(),
         },
-        None => Probe::Tcp,
+        (None, Some(grpc)) => Probe::Grpc { service: grpc.service.as_deref().unwrap_or_default().into() },
+        (None, None) => Probe::Tcp,
     };
-    Some(HealthCheck {
+    HealthCheck {
         probe,
         port: written.port,
         interval: limit(written.interval.as_ref(), &at.key("interval"), notes).unwrap_or(INTERVAL),
         timeout: limit(written.timeout.as_ref(), &at.key("timeout"), notes).unwrap_or(TIMEOUT),
         unhealthy_after: count(written.unhealthy_after, UNHEALTHY_AFTER),
         healthy_after: count(written.healthy_after, HEALTHY_AFTER),
-    })
+    }
 }
 
 fn ejection(written: &api::OutlierDetection, at: &At<'_>, notes: &mut Notes) -> Option<Ejection> {

@@ -365,9 +365,8 @@ fn endpoints_of_a_backend() {
 
 #[test]
 fn what_a_backend_asks_for_in_vain_is_noted() {
-    let noted = backend("{endpoints: [], healthCheck: {grpc: {}}, tls: {}}");
-    assert_eq!(fields(&noted.unsupported), ["spec.healthCheck.grpc", "spec.tls"]);
-    assert_eq!(noted.policy.check, None);
+    let noted = backend("{endpoints: [], tls: {}}");
+    assert_eq!(fields(&noted.unsupported), ["spec.tls"]);
 }
 
 #[test]

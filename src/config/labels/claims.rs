@@ -7,7 +7,7 @@ use super::{
     template::{Filled, Template},
 };
 use crate::{
-    api::HttpRouteSpec,
+    api::{HttpRouteSpec, LoadBalancingPolicy},
     config::diagnostic::shown,
     model::{Host, HostPattern, NetworkMode, Problem, Scheme, Severity, Workload},
 };
@@ -70,6 +70,14 @@ pub(super) struct Terms {
     pub(super) scheme: Scheme,
     pub(super) network: Option<Arc<str>>,
     pub(super) weight: u32,
+    pub(super) policy: Policy,
+}
+
+/// What is asked for all containers of a route together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Policy {
+    pub(super) balancing: Option<LoadBalancingPolicy>,
+    pub(super) health_path: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -346,6 +354,12 @@ impl Ord for Spec {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { port: Port::Unnamed, scheme: Scheme::Http, network: None, weight: 1 }
+        Self {
+            port: Port::Unnamed,
+            scheme: Scheme::Http,
+            network: None,
+            weight: 1,
+            policy: Policy::default(),
+        }
     }
 }

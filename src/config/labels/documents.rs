@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Problems, Translation,
-    claims::{Port, Shape, Source, Strip, Terms},
+    claims::{Policy, Port, Shape, Source, Strip, Terms},
     manifest,
     merge::{Group, Member},
     names::{self, Names, Pair},
@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     api::{
-        self, BackendEndpoint, BackendScheme, BackendSpec, DefaultScope, DockerEndpoint, HttpBackendRef,
-        HttpPathMatch, HttpPathModifier, HttpPathModifierType, HttpRouteFilter, HttpRouteFilterType,
-        HttpRouteMatch, HttpRouteRule, HttpRouteSpec, HttpUrlRewriteFilter, ObjectMeta, PathMatchType,
+        self, BackendEndpoint, BackendScheme, BackendSpec, DefaultScope, DockerEndpoint, HealthCheck,
+        HttpBackendRef, HttpHealthCheck, HttpPathMatch, HttpPathModifier, HttpPathModifierType,
+        HttpRouteFilter, HttpRouteFilterType, HttpRouteMatch, HttpRouteRule, HttpRouteSpec,
+        HttpUrlRewriteFilter, LoadBalancing, ObjectMeta, PathMatchType,
     },
     config::{Object, convert},
     model::{
@@ -165,7 +166,10 @@ fn text(document: &api::Object, group: &Group<'_>) -> String {
             );
         }
     }
-    if let api::Object::Backend(backend) = document {
+    if let api::Object::Backend(backend) = document
+        && backend.spec.load_balancing.is_none()
+        && backend.spec.health_check.is_none()
+    {
         return manifest::backend(&backend.metadata, &backend.spec.endpoints);
     }
     document.to_value().to_string()
@@ -278,8 +282,26 @@ fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
             ..BackendEndpoint::default()
         }
     });
-    let spec = BackendSpec { endpoints: endpoints.collect(), ..BackendSpec::default() };
+    let Policy { balancing, health_path } = policy(group);
+    let load_balancing =
+        balancing.map(|policy| LoadBalancing { policy: Some(policy), ..LoadBalancing::default() });
+    let health_check = health_path.map(|path| {
+        let http = HttpHealthCheck { path: Some(path.to_string()), ..HttpHealthCheck::default() };
+        HealthCheck { http: Some(http), ..HealthCheck::default() }
+    });
+    let endpoints = endpoints.collect();
+    let spec = BackendSpec { endpoints, load_balancing, health_check, ..BackendSpec::default() };
     api::Backend { metadata: metadata(group, pair, &pair.backend), spec }
+}
+
+/// What the containers ask for all of them; where they differ, the youngest that says something.
+fn policy(group: &Group<'_>) -> Policy {
+    let mut policy = Policy::default();
+    for member in group.members.iter().rev() {
+        policy.balancing = policy.balancing.or(member.terms.policy.balancing);
+        policy.health_path = policy.health_path.or_else(|| member.terms.policy.health_path.clone());
+    }
+    policy
 }
 
 // === impl Terms ===

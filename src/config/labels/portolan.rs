@@ -8,7 +8,7 @@ mod values;
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    claims::{Declared, DeclaredRoute, Port, Shape, Spec, Strip, Terms},
+    claims::{Declared, DeclaredRoute, Policy, Port, Shape, Spec, Strip, Terms},
     problem,
 };
 use crate::{
@@ -33,6 +33,8 @@ enum Key {
     Scheme,
     Network,
     Weight,
+    Balancing,
+    HealthPath,
     Route,
     /// Known, and not served yet.
     Later,
@@ -40,9 +42,9 @@ enum Key {
 
 const KEYS: [(&str, Key); 16] = [
     ("enable", Key::Enable),
-    ("health.path", Key::Later),
+    ("health.path", Key::HealthPath),
     ("host", Key::Host),
-    ("lb", Key::Later),
+    ("lb", Key::Balancing),
     ("network", Key::Network),
     ("path", Key::Path),
     ("path.strip", Key::Strip),
@@ -76,6 +78,7 @@ struct Draft {
     scheme: Scheme,
     network: Option<Arc<str>>,
     weight: Option<u32>,
+    policy: Policy,
     spec: Option<Result<Spec, Unreadable>>,
     /// The most telling label, by [`Key`].
     label: Option<(u8, Arc<str>)>,
@@ -211,6 +214,14 @@ impl<'a> Reader<'a> {
                 let weight = self.take(label, values::weight(value));
                 self.note(label, |draft| draft.weight = weight);
             }
+            Key::Balancing => {
+                let balancing = self.take(label, values::balancing(value));
+                self.note(label, |draft| draft.policy.balancing = balancing);
+            }
+            Key::HealthPath => {
+                let path = self.take(label, values::health_path(value));
+                self.note(label, |draft| draft.policy.health_path = path);
+            }
             Key::Route => {
                 let (spec, told, severity) = match spec::read(label.value) {
                     Ok((spec, odd)) => (Ok(spec), odd, Severity::Warning),
@@ -233,12 +244,14 @@ impl<'a> Reader<'a> {
         let consequence = match label.key {
             Key::Path => "; its route is left out",
             Key::Port => "; the container gets no requests of this route",
+            Key::HealthPath => "; nobody asks whether the container is well",
             Key::Enable
             | Key::Host
             | Key::Strip
             | Key::Scheme
             | Key::Network
             | Key::Weight
+            | Key::Balancing
             | Key::Route
             | Key::Later => "",
         };
@@ -370,7 +383,7 @@ fn rank(key: Key) -> u8 {
         Key::Strip => 3,
         Key::Port => 4,
         Key::Scheme => 5,
-        Key::Weight => 6,
+        Key::Weight | Key::Balancing | Key::HealthPath => 6,
         Key::Network => 7,
         Key::Enable | Key::Later => 8,
     }
@@ -389,6 +402,7 @@ impl Draft {
             scheme: self.scheme,
             network: self.network,
             weight: self.weight.unwrap_or(1),
+            policy: self.policy,
         };
         let (hosts, shape) = match (self.spec, self.path) {
             (Some(Err(Unreadable)), _) | (None, Some(Err(Unreadable))) => (self.hosts, None),

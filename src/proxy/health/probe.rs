@@ -1,6 +1,6 @@
 //! One check of one endpoint, over a connection of its own.
 
-use std::pin::pin;
+use std::{error::Error, pin::pin};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -9,51 +9,70 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::grpc;
 use crate::{
-    model::{HealthCheck, Probe},
+    model::{HealthCheck, Probe, Scheme},
     proxy::upstream::Stream,
     route::Address,
 };
 
+/// What went wrong, in the words of the library that noticed.
+pub(super) type Fault = Box<dyn Error + Send + Sync>;
+
 /// Asks once. The error says what was found instead of a good answer.
-pub(super) async fn probe(address: &Address, check: &HealthCheck) -> Result<(), String> {
-    let answer = tokio::time::timeout(check.timeout, ask(address, check));
+pub(super) async fn probe(address: &Address, scheme: Scheme, check: &HealthCheck) -> Result<(), String> {
+    let answer = tokio::time::timeout(check.timeout, ask(address, scheme, check));
     answer.await.unwrap_or_else(|_| Err(format!("{} took longer than {:?}", check.probe, check.timeout)))
 }
 
-async fn ask(address: &Address, check: &HealthCheck) -> Result<(), String> {
+async fn ask(address: &Address, scheme: Scheme, check: &HealthCheck) -> Result<(), String> {
+    let probe = &check.probe;
     let connected = Stream::connect(address).await;
-    let stream = connected.map_err(|error| format!("{}: cannot connect: {error}", check.probe))?;
-    let Probe::Http { path, host, statuses } = &check.probe else { return Ok(()) };
-    let host = host.as_deref().map_or_else(|| host_of(address), str::to_owned);
-    let status = get(stream, path, &host).await.map_err(|error| format!("{}: {error}", check.probe))?;
-    let is_good = match &**statuses {
-        [] => status.is_success() || status.is_redirection(),
-        statuses => statuses.contains(&status.as_u16()),
-    };
-    if is_good { Ok(()) } else { Err(format!("{} answered {}", check.probe, status.as_u16())) }
+    let stream = connected.map_err(|error| format!("{probe}: cannot connect: {error}"))?;
+    let own_host = host_of(address);
+    match probe {
+        Probe::Tcp => Ok(()),
+        Probe::Http { path, host, statuses } => {
+            let host = host.as_deref().unwrap_or(&own_host);
+            let status = match scheme {
+                Scheme::Http | Scheme::Https => get(stream, path, host).await,
+                Scheme::H2c => grpc::get(stream, path, host).await,
+            };
+            let status = status.map_err(|error| format!("{probe}: {error}"))?;
+            let is_good = match &**statuses {
+                [] => status.is_success() || status.is_redirection(),
+                statuses => statuses.contains(&status.as_u16()),
+            };
+            if is_good { Ok(()) } else { Err(format!("{probe} answered {}", status.as_u16())) }
+        }
+        Probe::Grpc { service } => {
+            let answer = grpc::check(stream, service, &own_host).await;
+            answer
+                .map_err(|error| format!("{probe}: {error}"))?
+                .map_err(|word| format!("{probe} answered {word}"))
+        }
+    }
 }
 
 /// The status of an answer; its body is of no interest.
-async fn get(
-    stream: Stream,
-    path: &str,
-    host: &str,
-) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+async fn get(stream: Stream, path: &str, host: &str) -> Result<StatusCode, Fault> {
     let request = Request::get(path)
         .header(header::HOST, host)
-        .header(header::USER_AGENT, concat!("portolan/", env!("CARGO_PKG_VERSION"), " (health check)"))
+        .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let (response, connection) = (pin!(sender.send_request(request)), pin!(connection));
     // The connection moves the bytes. It may end together with the answer, which is then there.
+    let (response, connection) = (pin!(sender.send_request(request)), pin!(connection));
     let response = match select(response, connection).await {
         Either::Left((response, _)) => response,
         Either::Right((_, response)) => response.await,
     };
     Ok(response?.status())
 }
+
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"), " (health check)");
 
 fn host_of(address: &Address) -> String {
     match address {

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    model::{BackendPolicy, HealthCheck},
+    model::{BackendPolicy, HealthCheck, Scheme},
     proxy::upstream::{Group, Member, Seen},
     route::{Address, hashing},
 };
@@ -29,6 +29,7 @@ pub(super) type Key = (Arc<str>, Address);
 #[derive(Debug)]
 struct Round {
     policy: Arc<BackendPolicy>,
+    scheme: Scheme,
     group: Arc<Group>,
     member: Arc<Member>,
     next: Next,
@@ -49,6 +50,7 @@ pub(super) struct Task {
     pub(super) key: Key,
     /// Where to ask.
     pub(super) address: Address,
+    pub(super) scheme: Scheme,
     pub(super) check: HealthCheck,
 }
 
@@ -59,16 +61,18 @@ impl Rounds {
     /// the others are due at once.
     pub(super) fn adopt(&mut self, seen: Vec<Seen>, now: Instant) {
         let mut before = std::mem::take(&mut self.rounds);
-        for Seen { backend, address, group, member } in seen {
+        for Seen { backend, address, scheme, group, member } in seen {
             if backend.policy.check.is_none() {
                 continue;
             }
             let key = (backend.name.clone(), address);
             let known = before.remove(&key).filter(|round| {
-                round.policy.check == backend.policy.check && Arc::ptr_eq(&round.member, &member)
+                let is_same = round.policy.check == backend.policy.check && round.scheme == scheme;
+                is_same && Arc::ptr_eq(&round.member, &member)
             });
             let (next, count) = known.map_or((Next::At(now), 0), |round| (round.next, round.count));
-            self.rounds.insert(key, Round { policy: backend.policy.clone(), group, member, next, count });
+            let policy = backend.policy.clone();
+            self.rounds.insert(key, Round { policy, scheme, group, member, next, count });
         }
         let due = self.rounds.iter().filter_map(|(key, round)| match round.next {
             Next::At(at) => Some((at, key.clone())),
@@ -93,7 +97,7 @@ impl Rounds {
             (Address::Tcp(address), Some(port)) => Address::Tcp(SocketAddr::new(address.ip(), port.get())),
             (Address::Tcp(_), None) | (Address::Unix(_), _) => key.1.clone(),
         };
-        Some(Task { key, address, check })
+        Some(Task { key, address, scheme: round.scheme, check })
     }
 
     /// Takes note of a check's outcome and says when the next one is.

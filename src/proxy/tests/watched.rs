@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::atomic::AtomicBool};
 
-use super::*;
+use super::{h2c::Backend2, *};
 use crate::model::{BackendPolicy, Balancing, Connections, Ejection, EndpointState, HealthCheck, Probe};
 
 /// A backend that answers `/health` and everything else as it is told to.
@@ -285,4 +285,50 @@ async fn a_connection_takes_no_more_requests_than_its_backend_says() {
         assert_eq!(proxy.status("/").await, 200);
         assert_eq!(server.connections(), number);
     }
+}
+
+#[tokio::test]
+async fn a_backend_of_grpc_is_asked_by_its_own_protocol() {
+    let well = Arc::new(AtomicBool::new(true));
+    let mood = well.clone();
+    let server = Backend2::start(move |mut call| {
+        let status = if mood.load(Ordering::SeqCst) { 1 } else { 2 };
+        async move {
+            if call.head.uri().path() != "/grpc.health.v1.Health/Check" {
+                return call.echo().await;
+            }
+            assert_eq!(&call.body.data().await.unwrap().unwrap()[..], b"\0\0\0\0\x05\x0a\x03a.B");
+            let mut stream = call.reply.send_response(http::Response::new(()), false).unwrap();
+            stream.send_data(vec![0, 0, 0, 0, 2, 8, status].into(), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+            stream.send_trailers(trailers).unwrap();
+        }
+    })
+    .await;
+    let probe = Probe::Grpc { service: "a.B".into() };
+    let policy =
+        BackendPolicy { check: Some(HealthCheck { probe, ..check(SHORT) }), ..BackendPolicy::default() };
+    let proxy = Proxy::start(holding(LONG), speaking_h2c(server.address, &policy));
+    assert_eq!(proxy.status("/").await, 200);
+    well.store(false, Ordering::SeqCst);
+    until("it is unhealthy", || state(&proxy.health, server.address) == Some(EndpointState::Unhealthy)).await;
+    let message = proxy.health.load().0["default/b"][&server.address.to_string()].message.clone();
+    assert!(message.contains("gRPC health of `a.B` answered `NOT_SERVING`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_path_of_a_backend_that_speaks_http2_is_asked_by_http2() {
+    let server = Backend2::echo().await;
+    let proxy = Proxy::start(holding(LONG), speaking_h2c(server.address, &checked(SHORT)));
+    assert_eq!(proxy.status("/").await, 200);
+    let heard = server.heard.lock().unwrap();
+    assert_eq!(heard[0].uri().to_string(), format!("http://{}/health", server.address));
+}
+
+fn speaking_h2c(address: SocketAddr, policy: &BackendPolicy) -> Table {
+    let endpoints = vec![Endpoint { scheme: Scheme::H2c, ..endpoint(address) }];
+    let policy = Arc::new(policy.clone());
+    let backend = Backend { name: "default/b".into(), endpoints, policy, reason: "".into() };
+    table(vec![("/", rule(Target::Backend(Arc::new(backend))))])
 }

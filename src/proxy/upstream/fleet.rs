@@ -19,7 +19,7 @@ use tokio::{
 
 use super::vitals::{Change, Vitals};
 use crate::{
-    model::{BackendPolicy, Balancing, Ejection, HealthReport},
+    model::{BackendPolicy, Balancing, Ejection, HealthReport, Scheme},
     route::{
         self, Address, Table, Target,
         hashing::{Lookup, Maglev, Ring},
@@ -78,6 +78,7 @@ struct Hashed {
 pub(in crate::proxy) struct Seen {
     pub(in crate::proxy) backend: Arc<route::Backend>,
     pub(in crate::proxy) address: Address,
+    pub(in crate::proxy) scheme: Scheme,
     pub(in crate::proxy) group: Arc<Group>,
     pub(in crate::proxy) member: Arc<Member>,
 }
@@ -118,6 +119,7 @@ impl Fleet {
                     seen.extend(backend.endpoints.iter().zip(members).map(|(endpoint, member)| Seen {
                         backend: backend.clone(),
                         address: endpoint.address.clone(),
+                        scheme: endpoint.scheme,
                         group: group.clone(),
                         member,
                     }));

@@ -69,7 +69,10 @@ fn a_health_check_has_the_defaults_of_its_schema() {
         healthy_after: count(4),
     };
     assert_eq!(check.check, Some(expected));
-    assert_eq!(policy("healthCheck: {tcp: {}}").check.unwrap().probe, Probe::Tcp);
+    let probe = |text: &str| policy(&format!("healthCheck: {text}")).check.unwrap().probe;
+    assert_eq!(probe("{tcp: {}}"), Probe::Tcp);
+    assert_eq!(probe("{grpc: {}}"), Probe::Grpc { service: "".into() });
+    assert_eq!(probe("{grpc: {service: a.B}}"), Probe::Grpc { service: "a.B".into() });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU16, sync::Arc};
 
 use crate::{
-    api::{self, HttpPathMatch, HttpRouteMatch, HttpRouteRule, PathMatchType},
+    api::{self, HttpPathMatch, HttpRouteMatch, HttpRouteRule, LoadBalancingPolicy, PathMatchType},
     config::{diagnostic::nearest, rules},
     model::{HostPattern, Scheme},
 };
@@ -117,6 +117,30 @@ pub(super) fn network(text: &str) -> Result<Arc<str>, Wrong> {
         return Err(Wrong::new(text, "the name of a network that the container is on"));
     }
     Ok(text.into())
+}
+
+pub(super) fn balancing(text: &str) -> Result<LoadBalancingPolicy, Wrong> {
+    const POLICIES: [(&str, LoadBalancingPolicy); 6] = [
+        ("RoundRobin", LoadBalancingPolicy::RoundRobin),
+        ("LeastRequest", LoadBalancingPolicy::LeastRequest),
+        ("Random", LoadBalancingPolicy::Random),
+        ("RingHash", LoadBalancingPolicy::RingHash),
+        ("Maglev", LoadBalancingPolicy::Maglev),
+        ("SourceIP", LoadBalancingPolicy::SourceIp),
+    ];
+    let found = POLICIES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, policy)| *policy).ok_or_else(|| {
+        let names = POLICIES.map(|(name, _)| name);
+        let expected = names.map(|name| format!("`{name}`")).join(", ");
+        Wrong::new(text, &format!("one of {expected}")).suggest(nearest(text, names))
+    })
+}
+
+/// A path that answers well as long as the container does.
+pub(super) fn health_path(text: &str) -> Result<Arc<str>, Wrong> {
+    let is_valid =
+        text.starts_with('/') && text.len() <= MAX_PATH && text.parse::<http::uri::PathAndQuery>().is_ok();
+    if is_valid { Ok(text.into()) } else { Err(Wrong::new(text, "a path such as `/healthz`")) }
 }
 
 pub(super) fn weight(text: &str) -> Result<u32, Wrong> {

@@ -1,7 +1,10 @@
 //! Portolan's own labels, one rule after the other.
 
 use super::{Builder, container, lines, only_problem, problems, replica, translated};
-use crate::model::{Resource, Severity};
+use crate::{
+    config::labels::Translation,
+    model::{Balancing, Resource, Severity},
+};
 
 fn web() -> Builder {
     container("web")
@@ -223,7 +226,7 @@ fn labels_of_others_are_not_looked_at() {
 
 #[test]
 fn what_is_not_served_yet_says_so_and_the_rest_applies() {
-    for label in ["tls", "redirect", "health.path", "sticky", "lb", "tcp", "udp"] {
+    for label in ["tls", "redirect", "sticky", "tcp", "udp"] {
         let label = format!("portolan.{label}");
         let translation = translated([web().label(&label, "x").label("portolan.host", "a.test")]);
         let problem = only_problem(&translation);
@@ -232,6 +235,59 @@ fn what_is_not_served_yet_says_so_and_the_rest_applies() {
         assert_eq!(lines(&translation), [format!("default/web: a.test,{DEFAULTS} / -> web")]);
     }
     assert_eq!(problems(&translated([web().label("portolan.tls", "false")])), []);
+}
+
+// === portolan.lb, portolan.health.path ===
+
+/// What the containers of the largest backend are asked, and how they are chosen among.
+fn policy(translation: &Translation) -> (Option<String>, String) {
+    let backends = translation.objects.iter().filter_map(|object| {
+        let Resource::Backend(backend) = &object.resource else { return None };
+        Some((backend.endpoints.len(), backend.policy.clone(), object.manifest.clone()))
+    });
+    let (_, policy, manifest) = backends.max_by_key(|(endpoints, ..)| *endpoints).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let written = &manifest["spec"]["loadBalancing"]["policy"];
+    assert_eq!(written.is_null(), policy.balancing == Balancing::RoundRobin, "{manifest}");
+    (
+        policy.check.as_ref().map(|check| check.probe.to_string()),
+        written.as_str().unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn labels_say_how_containers_are_balanced_and_checked() {
+    let labels = [("portolan.lb", "leastrequest"), ("portolan.health.path", "/healthz")];
+    let translation = translated([labelled(&labels)]);
+    assert_eq!(problems(&translation), []);
+    assert_eq!(lines(&translation), [format!("default/web: {DEFAULTS} / -> web")]);
+    assert_eq!(policy(&translation), (Some("GET `/healthz`".into()), "LeastRequest".into()));
+    assert_eq!(policy(&translated([web()])), (None, String::new()));
+}
+
+#[test]
+fn of_containers_that_balance_together_the_youngest_that_says_something_decides() {
+    let replica = |number: u32| replica("shop", "web", number).created(i64::from(number));
+    let old = replica(1).label("portolan.lb", "Random").label("portolan.health.path", "/old");
+    let translation = translated([old, replica(2).label("portolan.lb", "Maglev"), replica(3)]);
+    assert_eq!(policy(&translation), (Some("GET `/old`".into()), "Maglev".into()));
+}
+
+#[test]
+fn a_policy_that_there_is_not_is_named_with_the_nearest() {
+    let translation =
+        translated([labelled(&[("portolan.lb", "LeastRequests"), ("portolan.health.path", "up")])]);
+    let problems = problems(&translation);
+    assert_eq!(problems.len(), 2);
+    assert!(
+        problems[0].message.ends_with(
+            "found `up`, expected a path such as `/healthz`; nobody asks whether the container is well"
+        ),
+        "{}",
+        problems[0]
+    );
+    assert_eq!(problems[1].hint.as_deref(), Some("did you mean `LeastRequest`?"), "{}", problems[1]);
+    assert_eq!(policy(&translation), (None, String::new()));
 }
 
 // === portolan.route ===
