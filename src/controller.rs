@@ -264,7 +264,7 @@ fn live_names(report: &Report) -> LiveNames {
     };
     for (id, object) in &report.objects {
         let name = format!("{}/{}", id.namespace, id.name);
-        if id.kind == Kind::HttpRoute {
+        if matches!(id.kind, Kind::HttpRoute | Kind::GrpcRoute) {
             names.routes.insert(name.into());
         } else if id.kind == Kind::Gateway {
             let listeners = object.status.listeners.iter();

@@ -71,21 +71,21 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 
 /// Says so where an older route takes all that a match of a route could get.
 fn mark_conflicts(plan: &mut Plan) {
-    let mut losers: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
+    let mut losers: BTreeMap<ResourceId, BTreeSet<String>> = BTreeMap::new();
     for address in plan.table.sockets() {
         let Some(socket) = plan.table.socket(address) else { continue };
         for conflict in socket.listeners().flat_map(crate::route::Listener::conflicts) {
+            let kind = if conflict.is_grpc { Kind::GrpcRoute } else { Kind::HttpRoute };
             let words = format!(
-                "`{}` is served by HTTPRoute {}, which is older or first by name: change the host, path or conditions \
+                "`{}` is served by {kind} {}, which is older or first by name: change the host, path or conditions \
                  of one of them",
                 conflict.at, conflict.winner
             );
-            losers.entry(conflict.loser.clone()).or_default().insert(words);
+            let (namespace, name) = conflict.loser.split_once('/').unwrap_or(("default", conflict.loser));
+            losers.entry(ResourceId::new(kind, namespace, name)).or_default().insert(words);
         }
     }
-    for (route, words) in losers {
-        let (namespace, name) = route.split_once('/').unwrap_or(("default", &route));
-        let id = ResourceId::new(Kind::HttpRoute, namespace, name);
+    for (id, words) in losers {
         if let Some(status) = plan.statuses.get_mut(&id) {
             status.conditions.push(Condition::yes("Conflicted", "Conflicted", words::joined(words)));
         }

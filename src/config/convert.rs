@@ -5,6 +5,7 @@
 mod backend;
 mod certificate;
 mod gateway;
+mod grpc_route;
 mod http_filter;
 mod http_route;
 mod policy;
@@ -46,6 +47,9 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
         Object::HttpRoute(route) => {
             Resource::HttpRoute(Arc::new(http_route::http_route(&route.spec, meta, &spec, &mut notes)))
         }
+        Object::GrpcRoute(route) => {
+            Resource::HttpRoute(Arc::new(grpc_route::grpc_route(&route.spec, meta, &spec, &mut notes)))
+        }
         Object::ReferenceGrant(grant) => {
             Resource::ReferenceGrant(Arc::new(gateway::reference_grant(&grant.spec, meta)))
         }
@@ -55,7 +59,6 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
         Object::Backend(backend) => {
             Resource::Backend(Arc::new(backend::backend(&backend.spec, meta, &spec, &mut notes)))
         }
-        Object::GrpcRoute(route) => unserved(meta, &route.spec.parent_refs),
         Object::TlsRoute(route) => unserved(meta, &route.spec.parent_refs),
         Object::TcpRoute(route) | Object::UdpRoute(route) => unserved(meta, &route.spec.parent_refs),
         Object::ListenerSet(set) => unserved(meta, &[set_parent(&set.spec.parent_ref)]),

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{Cors, Host, HostPattern, Meta, Mirror, Session};
 
@@ -15,6 +15,7 @@ pub struct Unsupported {
     pub why: Arc<str>,
 }
 
+/// An `HTTPRoute`, or a `GRPCRoute`, whose matches are narrower ([`HttpMatch::grpc`]); `meta` tells which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRoute {
     pub meta: Meta,
@@ -75,11 +76,15 @@ pub enum PathMatch {
     Prefix(Arc<str>),
     /// Matches the whole path (anchored at both ends).
     Regex(Pattern),
+    /// The second of two elements: a method of gRPC, of any service.
+    Method(Arc<str>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueMatch {
     Exact(Arc<str>),
+    /// Whatever follows it after `+` or `;`.
+    MediaType(&'static str),
     /// Matches the whole value (anchored at both ends).
     Regex(Pattern),
 }
@@ -200,6 +205,37 @@ impl Retry {
     pub const BACKOFF: Duration = Duration::from_millis(25);
 }
 
+// === impl HttpMatch ===
+
+impl HttpMatch {
+    const GRPC: &str = "application/grpc";
+
+    /// Takes calls of gRPC only: other requests on the same host are for HTTPRoutes.
+    pub fn grpc(path: PathMatch, mut headers: Vec<HeaderMatch>) -> Self {
+        headers.push(HeaderMatch { name: header::CONTENT_TYPE, value: ValueMatch::MediaType(Self::GRPC) });
+        Self { path, method: None, headers, query: Vec::new() }
+    }
+
+    pub fn is_grpc(&self) -> bool {
+        self.headers.iter().any(|header| header.value == ValueMatch::MediaType(Self::GRPC))
+    }
+
+    /// Whether a request with this content type is a call of gRPC.
+    pub fn is_grpc_type(content_type: &str) -> bool {
+        ValueMatch::MediaType(Self::GRPC).matches(content_type)
+    }
+}
+
+// === impl PathMatch ===
+
+impl PathMatch {
+    /// Whether the path of a call ends in this method.
+    pub fn is_method(method: &str, path: &str) -> bool {
+        let call = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        call.is_some_and(|(service, called)| !service.is_empty() && called == method)
+    }
+}
+
 // === impl Pattern ===
 
 impl Pattern {
@@ -238,6 +274,9 @@ impl ValueMatch {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(exact) => &**exact == value,
+            Self::MediaType(media) => {
+                value.strip_prefix(media).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+            }
             Self::Regex(pattern) => pattern.matches(value),
         }
     }

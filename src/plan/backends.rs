@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::{
         Backend, BackendRef, BackendReport, HttpRoute, Kind, PolicyTarget, Problem, Resource, ResourceId,
-        Service, ServiceKind, ServicePort, Snapshot, Workload, WorkloadId,
+        Scheme, Service, ServiceKind, ServicePort, Snapshot, Workload, WorkloadId,
     },
     route::{self, Target},
 };
@@ -31,8 +31,9 @@ pub(super) struct Backends<'a> {
     resolved: BTreeMap<Key, Entry>,
 }
 
-/// Tells backends apart: namespace, name, the kind that the reference says (`Service` or `Backend`), port.
-type Key = (Arc<str>, Arc<str>, Kind, Option<NonZeroU16>);
+/// Tells backends apart: namespace, name, the kind that the reference says (`Service` or `Backend`), port, and what is
+/// spoken where nobody says so.
+type Key = (Arc<str>, Arc<str>, Kind, Option<NonZeroU16>, Scheme);
 
 /// The endpoints of one object, by the port that references ask for.
 pub(super) type PortReport = (Option<NonZeroU16>, Arc<BackendReport>);
@@ -102,7 +103,7 @@ impl<'a> Backends<'a> {
     ) -> Result<Arc<Resolved>, Failure> {
         let kind = kind(reference)?;
         self.is_permitted(route, reference)?;
-        let key = key(reference, kind);
+        let key = key(route, reference, kind);
         if let Some(entry) = self.resolved.get(&key) {
             return Ok(entry.resolved.clone());
         }
@@ -127,15 +128,15 @@ impl<'a> Backends<'a> {
             reason: "RefNotPermitted",
             message: format!(
                 "backendRef `{}/{}` is in another namespace than the route (`{from}`), and no ReferenceGrant in namespace \
-                 `{}` lets HTTPRoutes of `{from}` refer to that {}: write one there",
-                reference.namespace, reference.name, reference.namespace, reference.kind
+                 `{}` lets {}s of `{from}` refer to that {}: write one there",
+                reference.namespace, reference.name, reference.namespace, route.meta.id.kind, reference.kind
             ),
         })
     }
 
     /// What the name means, in the order of the places where a name is looked up.
     fn meaning(&self, key: &Key) -> Option<Meaning<'a>> {
-        let (namespace, name, said, _) = key;
+        let (namespace, name, said, ..) = key;
         let id = |kind| ResourceId { kind, namespace: namespace.clone(), name: name.clone() };
         if let Some(Resource::Backend(backend)) = self.snapshot.resources.get(&id(Kind::Backend)) {
             return Some(Meaning::Backend(backend));
@@ -167,6 +168,9 @@ impl<'a> Backends<'a> {
             }
             Meaning::Workloads(words, workloads) => from.of_workloads(words, workloads, port),
         };
+        if key.4 == Scheme::H2c {
+            gathered.prefer_h2c();
+        }
         if let Some(policy) = policy {
             gathered.demand_tls(policy);
         }
@@ -176,7 +180,7 @@ impl<'a> Backends<'a> {
 
     /// The policy that demands TLS for this reference. One that names a port is held to it only where ports have names.
     fn policy(&self, key: &Key, meaning: &Meaning<'_>) -> Option<&'a ResourceId> {
-        let (namespace, name, _, port) = key;
+        let (namespace, name, _, port, _) = key;
         let policies = self.policies.get(&(&**namespace, &**name))?;
         let applies = |target: &PolicyTarget| match (&*target.group, &*target.kind, meaning) {
             ("", "Service", Meaning::Service(service)) => {
@@ -192,7 +196,7 @@ impl<'a> Backends<'a> {
     }
 
     fn not_found(&self, key: &Key) -> Failure {
-        let (namespace, name, kind, _) = key;
+        let (namespace, name, kind, ..) = key;
         let elsewhere = self.names.elsewhere(name).filter(|other| *other != &**namespace);
         let hint = match elsewhere {
             Some(other) => format!(
@@ -216,9 +220,9 @@ impl<'a> Backends<'a> {
     // --- what is told of them
 
     /// Notes that requests reach the backend of this reference, at these URLs.
-    pub(super) fn reach(&mut self, reference: &BackendRef, urls: &[String]) {
+    pub(super) fn reach(&mut self, route: &HttpRoute, reference: &BackendRef, urls: &[String]) {
         let Ok(kind) = kind(reference) else { return };
-        let Some(entry) = self.resolved.get_mut(&key(reference, kind)) else { return };
+        let Some(entry) = self.resolved.get_mut(&key(route, reference, kind)) else { return };
         let known = entry.urls.get_or_insert_default();
         for url in urls {
             let is_full = known.len() >= WorkloadPlan::MAX_URLS;
@@ -258,7 +262,7 @@ impl<'a> Backends<'a> {
     /// The endpoints of a Backend as routes refer to it, or on its own: per port.
     pub(super) fn of_backend(&self, backend: &Backend) -> Vec<PortReport> {
         let id = &backend.meta.id;
-        let first: Key = (id.namespace.clone(), id.name.clone(), Kind::Service, None);
+        let first: Key = (id.namespace.clone(), id.name.clone(), Kind::Service, None, Scheme::Http);
         let used = self.resolved.range(first..);
         let used = used.take_while(|(key, _)| key.0 == id.namespace && key.1 == id.name);
         let reports: BTreeMap<Option<NonZeroU16>, Arc<BackendReport>> =
@@ -266,7 +270,7 @@ impl<'a> Backends<'a> {
         if !reports.is_empty() {
             return reports.into_iter().collect();
         }
-        vec![(None, self.report(&(id.namespace.clone(), id.name.clone(), Kind::Backend, None)))]
+        vec![(None, self.report(&(id.namespace.clone(), id.name.clone(), Kind::Backend, None, Scheme::Http)))]
     }
 
     /// The endpoints behind each port of a Service, and the Backend that takes its references, if there is one.
@@ -277,7 +281,7 @@ impl<'a> Backends<'a> {
             return Err(backend);
         }
         let port = |port: &ServicePort| {
-            let key = (id.namespace.clone(), id.name.clone(), Kind::Service, Some(port.port));
+            let key = (id.namespace.clone(), id.name.clone(), Kind::Service, Some(port.port), Scheme::Http);
             let known = self.resolved.get(&key).map(|entry| entry.resolved.report.clone());
             (Some(port.port), known.unwrap_or_else(|| self.report(&key)))
         };
@@ -311,12 +315,14 @@ fn kind(reference: &BackendRef) -> Result<Kind, Failure> {
     }
 }
 
-fn key(reference: &BackendRef, kind: Kind) -> Key {
-    (reference.namespace.clone(), reference.name.clone(), kind, reference.port)
+fn key(route: &HttpRoute, reference: &BackendRef, kind: Kind) -> Key {
+    // gRPC is HTTP/2 and nothing else.
+    let scheme = if route.meta.id.kind == Kind::GrpcRoute { Scheme::H2c } else { Scheme::Http };
+    (reference.namespace.clone(), reference.name.clone(), kind, reference.port, scheme)
 }
 
 /// `namespace/name[:port]`.
-fn backend_name((namespace, name, _, port): &Key) -> Arc<str> {
+fn backend_name((namespace, name, _, port, _): &Key) -> Arc<str> {
     match port {
         Some(port) => format!("{namespace}/{name}:{port}").into(),
         None => format!("{namespace}/{name}").into(),
@@ -339,7 +345,7 @@ fn service_port(service: &Service, asked: Option<NonZeroU16>) -> Result<ServiceP
         && service.ports.is_empty()
     {
         // An ExternalName needs no ports of its own: the name stands for another host.
-        return Ok(ServicePort { name: None, port, target: port, scheme: crate::model::Scheme::Http });
+        return Ok(ServicePort { name: None, port, target: port, scheme: Scheme::Http });
     }
     let known = words::listed(service.ports.iter().map(|port| port.port.to_string()));
     let asked = asked.map_or_else(|| "no port".into(), |port| format!("port {port}"));

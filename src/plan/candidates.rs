@@ -213,6 +213,16 @@ impl Gathered {
         gathered
     }
 
+    /// What is not said to speak anything in particular speaks HTTP/2.
+    pub(super) fn prefer_h2c(&mut self) {
+        for terms in self.candidates.iter_mut().map(|candidate| &mut candidate.terms) {
+            terms.scheme = match terms.scheme {
+                Scheme::Http | Scheme::H2c => Scheme::H2c,
+                Scheme::Https => Scheme::Https,
+            };
+        }
+    }
+
     /// Nothing of it may be spoken to in plaintext, because this policy says so.
     pub(super) fn demand_tls(&mut self, policy: &ResourceId) {
         let why = format!("{policy} demands TLS towards it, which is not served yet");

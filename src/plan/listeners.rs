@@ -36,7 +36,7 @@ pub(super) struct ServedListener<'a> {
 
 /// What `allowedRoutes.kinds` comes to.
 struct Kinds {
-    takes_http_routes: bool,
+    taken: Vec<Kind>,
     /// What cannot attach here, in words.
     refused: Vec<String>,
 }
@@ -98,8 +98,9 @@ impl<'a> ServedListener<'a> {
         self.secured.as_ref().map(|secured| secured.tls.clone())
     }
 
-    pub(super) fn takes_http_routes(&self) -> bool {
-        self.kinds.takes_http_routes
+    /// Whether routes of this kind may attach.
+    pub(super) fn takes(&self, kind: Kind) -> bool {
+        self.kinds.taken.contains(&kind)
     }
 
     /// Why it is not served, in words.
@@ -158,12 +159,10 @@ impl<'a> ServedListener<'a> {
             Some((reason, message)) => Condition::yes("Conflicted", reason, message),
             None => Condition::no("Conflicted", "NoConflicts", ""),
         };
-        let kinds =
-            self.kinds.takes_http_routes.then(|| (Kind::HttpRoute.group().into(), "HTTPRoute".into()));
         ListenerStatus {
             name: self.listener.name.clone(),
             attached_routes: self.attached,
-            supported_kinds: kinds.into_iter().collect(),
+            supported_kinds: self.kinds.names(),
             conditions: vec![accepted, programmed, self.resolved_refs(), conflicted],
         }
     }
@@ -220,6 +219,13 @@ fn sockets(gateway: &Gateway, listener: &Listener) -> Vec<SocketAddr> {
 // === impl Kinds ===
 
 impl Kinds {
+    const SERVED: [Kind; 2] = [Kind::HttpRoute, Kind::GrpcRoute];
+
+    /// Group and kind of each.
+    fn names(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.taken.iter().map(|kind| (kind.group().into(), kind.as_str().into())).collect()
+    }
+
     fn of(listener: &Listener) -> Self {
         // What the standard lets attach to the protocol, whether it is served yet or not.
         let fitting: &[Kind] = match listener.protocol {
@@ -230,15 +236,16 @@ impl Kinds {
             Protocol::Other(_) => &[],
         };
         let Some(allowed) = &listener.allowed.kinds else {
-            return Self { takes_http_routes: fitting.contains(&Kind::HttpRoute), refused: Vec::new() };
+            let taken = fitting.iter().copied().filter(|kind| Self::SERVED.contains(kind)).collect();
+            return Self { taken, refused: Vec::new() };
         };
-        let mut kinds = Self { takes_http_routes: false, refused: Vec::new() };
+        let mut kinds = Self { taken: Vec::new(), refused: Vec::new() };
         let protocol = listener.protocol.as_str();
         let is_served = matches!(listener.protocol, Protocol::Http | Protocol::Https);
         for (group, name) in allowed {
             let kind = fitting.iter().find(|kind| kind.group() == &**group && kind.as_str() == &**name);
             match kind {
-                Some(Kind::HttpRoute) => kinds.takes_http_routes = true,
+                Some(kind) if Self::SERVED.contains(kind) => kinds.taken.push(*kind),
                 Some(kind) if is_served => kinds.refused.push(format!("{kind} is not served yet")),
                 // The protocol is refused already.
                 Some(_) => {}

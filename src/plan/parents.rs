@@ -128,9 +128,9 @@ fn to_listeners<'a>(
         return Err(refused("NoMatchingParent", message));
     }
     let of_kind: Listeners<'_, 'a> =
-        named.iter().filter(|(_, served)| served.takes_http_routes()).copied().collect();
+        named.iter().filter(|(_, served)| served.takes(route.meta.id.kind)).copied().collect();
     if of_kind.is_empty() {
-        return Err(refused("NotAllowedByListeners", why_not_the_kind(gateway, &named)));
+        return Err(refused("NotAllowedByListeners", why_not_the_kind(route, gateway, &named)));
     }
     let allowed: Listeners<'_, 'a> = of_kind
         .iter()
@@ -168,14 +168,19 @@ fn allows_namespace(route: &HttpRoute, listener: &Listener, gateway_namespace: &
     }
 }
 
-fn why_not_the_kind(gateway: &ResourceId, named: &[(usize, &ServedListener<'_>)]) -> String {
+fn why_not_the_kind(
+    route: &HttpRoute,
+    gateway: &ResourceId,
+    named: &[(usize, &ServedListener<'_>)],
+) -> String {
+    let kind = route.meta.id.kind;
     let listeners: Vec<String> = named
         .iter()
         .map(|(_, served)| format!("`{}` ({})", served.listener.name, served.listener.protocol.as_str()))
         .collect();
     format!(
-        "{gateway}: listener {} takes no HTTPRoute; attach to one with protocol HTTP whose `allowedRoutes.kinds` has \
-         HTTPRoute or is left out",
+        "{gateway}: listener {} takes no {kind}; attach to one with protocol HTTP whose `allowedRoutes.kinds` has \
+         {kind} or is left out",
         listeners.join(", ")
     )
 }

@@ -251,7 +251,7 @@ fn note_urls(
         }
         let urls: Vec<String> = listeners.iter().flat_map(|listener| urls(route, rule, listener)).collect();
         for (reference, _) in reached {
-            backends.reach(reference, &urls);
+            backends.reach(route, reference, &urls);
         }
     }
 }
@@ -264,7 +264,7 @@ fn urls(route: &HttpRoute, rule: &HttpRule, listener: &Listener) -> Vec<String> 
     let port = if listener.port.get() == usual { String::new() } else { format!(":{}", listener.port) };
     let path = match rule.matches.first().map(|one| &one.path) {
         Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => path,
-        Some(PathMatch::Regex(_)) | None => "",
+        Some(PathMatch::Regex(_) | PathMatch::Method(_)) | None => "",
     };
     let hosts: Vec<String> =
         parents::hostnames(route, listener).patterns().into_iter().map(ToString::to_string).collect();

@@ -107,12 +107,13 @@ fn unserved(object: &UnservedRoute) -> Status {
             )
         }
         Kind::ListenerSet => format!("{kind} is not served yet: write its listeners into the Gateway"),
-        Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
+        Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             format!("{kind} is not served yet: no traffic follows it")
         }
         Kind::GatewayClass
         | Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::ReferenceGrant
         | Kind::Secret
         | Kind::ConfigMap

@@ -3,6 +3,7 @@
 mod conflicts;
 mod endpoints;
 mod gateways;
+mod grpc;
 mod parents;
 mod properties;
 mod references;

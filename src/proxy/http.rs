@@ -26,7 +26,10 @@ use super::{
     upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
-use crate::{model::HttpFilter, route};
+use crate::{
+    model::{HttpFilter, HttpMatch},
+    route,
+};
 use body::Upload;
 pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
@@ -386,6 +389,10 @@ fn respond(answer: Answer, mut record: Record) -> Response<Body> {
 fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Response<Body> {
     record.answered(refusal.status());
     record.fail(format_args!("{}: {refusal}", refusal.side()));
+    let content_type = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if content_type.is_some_and(HttpMatch::is_grpc_type) {
+        return refusal.grpc_response(id).map(|()| Body::empty(record));
+    }
     refusal.response(Media::accepted(asked), Some(id)).map(|page| Body::page(page, record))
 }
 

@@ -61,6 +61,8 @@ struct Pending {
 /// The standard's order of precedence after host and path: the smallest wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Order {
+    /// Of a gRPC call, where no service was named. A service is a prefix of the path: the longest comes first anyway.
+    called: Reverse<usize>,
     has_method: Reverse<bool>,
     headers: Reverse<usize>,
     query: Reverse<usize>,
@@ -147,7 +149,7 @@ fn canonical(matches: &HttpMatch) -> HttpMatch {
     match &mut matches.path {
         PathMatch::Exact(path) => canonicalize(path),
         PathMatch::Prefix(prefix) if !prefix.is_empty() => canonicalize(prefix),
-        PathMatch::Prefix(_) | PathMatch::Regex(_) => {}
+        PathMatch::Prefix(_) | PathMatch::Regex(_) | PathMatch::Method(_) => {}
     }
     matches
 }
@@ -191,7 +193,12 @@ impl ListenerBuilder {
 
 impl Order {
     fn new(meta: &Meta, rule: usize, matches: &HttpMatch) -> Self {
+        let called = match &matches.path {
+            PathMatch::Method(method) => method.len(),
+            PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => 0,
+        };
         Self {
+            called: Reverse(called),
             has_method: Reverse(matches.method.is_some()),
             headers: Reverse(matches.headers.len()),
             query: Reverse(matches.query.len()),

@@ -33,7 +33,9 @@ pub(super) fn query(expected: &QueryMatch, query: Option<&str>) -> bool {
 fn fits(expected: &ValueMatch, value: &[u8]) -> bool {
     match expected {
         ValueMatch::Exact(exact) => exact.as_bytes() == value,
-        ValueMatch::Regex(pattern) => std::str::from_utf8(value).is_ok_and(|value| pattern.matches(value)),
+        ValueMatch::Regex(_) | ValueMatch::MediaType(_) => {
+            std::str::from_utf8(value).is_ok_and(|value| expected.matches(value))
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Conflict<'t> {
     /// `namespace/name` of the routes.
     pub winner: &'t Arc<str>,
     pub loser: &'t Arc<str>,
+    /// Both are of kind `GRPCRoute`; one of those and an `HTTPRoute` never claim the same.
+    pub is_grpc: bool,
 }
 
 /// What makes two matches the same: everything but the order of their conditions.
@@ -207,11 +209,13 @@ impl Listener {
                     PathMatch::Prefix(prefix) if prefix.is_empty() => "/",
                     PathMatch::Prefix(path) | PathMatch::Exact(path) => path,
                     PathMatch::Regex(pattern) => pattern.as_str(),
+                    PathMatch::Method(method) => method,
                 };
                 conflicts.push(Conflict {
                     at: format!("{host}{path}"),
                     winner: &winner.rule.route,
                     loser: &entry.rule.route,
+                    is_grpc: entry.matches.is_grpc(),
                 });
             }
         }
@@ -248,10 +252,12 @@ impl<'m> Identity<'m> {
             PathMatch::Exact(path) => (0, &**path),
             PathMatch::Prefix(path) => (1, &**path),
             PathMatch::Regex(pattern) => (2, pattern.as_str()),
+            PathMatch::Method(method) => (3, &**method),
         };
         let value = |value: &'m ValueMatch| match value {
             ValueMatch::Exact(value) => (0, &**value),
             ValueMatch::Regex(pattern) => (1, pattern.as_str()),
+            ValueMatch::MediaType(media) => (2, *media),
         };
         let headers = matches.headers.iter().map(|header| (0, header.name.as_str(), value(&header.value)));
         let query = matches.query.iter().map(|param| (1, &*param.name, value(&param.value)));
@@ -273,6 +279,7 @@ impl Entry {
             && match &matches.path {
                 PathMatch::Exact(_) | PathMatch::Prefix(_) => true,
                 PathMatch::Regex(pattern) => pattern.matches(request.path),
+                PathMatch::Method(method) => PathMatch::is_method(method, request.path),
             }
     }
 }

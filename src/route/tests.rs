@@ -5,6 +5,8 @@ use std::{cmp::Reverse, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::{prelude::*, sample::select};
 
+mod grpc;
+
 use super::*;
 use crate::model::{
     HeaderMatch, HostPattern, HttpMatch, Kind, Meta, Origin, PathMatch, Pattern, QueryMatch, ResourceId,
@@ -372,7 +374,13 @@ fn naive(routes: &[Route], request: &Request<'_>) -> String {
                     PathMatch::Prefix(prefix) if path::has_prefix(request.path, prefix) => {
                         (2, Reverse(prefix.len()))
                     }
-                    PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Prefix(_) => continue,
+                    PathMatch::Method(method) if PathMatch::is_method(method, request.path) => {
+                        (2, Reverse(0))
+                    }
+                    PathMatch::Exact(_)
+                    | PathMatch::Regex(_)
+                    | PathMatch::Prefix(_)
+                    | PathMatch::Method(_) => continue,
                 };
                 let fits = one.method.as_ref().is_none_or(|method| method == request.method)
                     && one.headers.iter().all(|header| matching::header(header, request.headers))

@@ -43,6 +43,7 @@ impl PathTree {
             match path {
                 PathMatch::Exact(path) => exact.entry(path.clone()).or_default().push(entry),
                 PathMatch::Regex(_) => tree.regex.push(entry),
+                PathMatch::Method(_) => tree.nodes[0].entries.push(entry),
                 PathMatch::Prefix(prefix) => {
                     let mut node = 0;
                     for element in prefix.split('/').skip(1) {

@@ -12,6 +12,7 @@ mod engine;
 mod examples;
 mod files;
 mod fresh;
+mod grpc;
 mod harness;
 mod image;
 mod serving;

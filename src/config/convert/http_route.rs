@@ -153,7 +153,12 @@ fn path_match(written: Option<&api::HttpPathMatch>, at: &At<'_>, notes: &mut Not
     }
 }
 
-fn value_match(kind: Option<MatchType>, value: &str, at: &At<'_>, notes: &mut Notes) -> Option<ValueMatch> {
+pub(super) fn value_match(
+    kind: Option<MatchType>,
+    value: &str,
+    at: &At<'_>,
+    notes: &mut Notes,
+) -> Option<ValueMatch> {
     match kind.unwrap_or_default() {
         MatchType::Exact => Some(ValueMatch::Exact(value.into())),
         MatchType::RegularExpression => notes.found.take(at, rules::pattern(value)).map(ValueMatch::Regex),

@@ -1,5 +1,6 @@
 //! What documents become.
 
+mod grpc;
 mod policy;
 
 use std::time::Duration;

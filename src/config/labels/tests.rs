@@ -108,6 +108,7 @@ fn line(translation: &Translation, route: &HttpRoute) -> String {
                 PathMatch::Prefix(prefix) => format!("{prefix}/"),
                 PathMatch::Exact(path) => format!("={path}"),
                 PathMatch::Regex(pattern) => format!("~{}", pattern.as_str()),
+                PathMatch::Method(method) => format!("*/{method}"),
             };
             let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };
             let filters = if rule.filters.is_empty() { "" } else { " filtered" };

@@ -24,7 +24,8 @@ fn a_gateway_without_addresses_binds_all_of_both_families() {
             "Conflicted: False NoConflicts",
         ]
     );
-    assert_eq!(status.listeners[0].supported_kinds, [(GATEWAY_GROUP.into(), "HTTPRoute".into())]);
+    let kinds = ["HTTPRoute", "GRPCRoute"].map(|kind| (GATEWAY_GROUP.into(), kind.into()));
+    assert_eq!(status.listeners[0].supported_kinds, kinds);
 }
 
 #[test]
@@ -337,10 +338,7 @@ fn route_kinds_that_cannot_attach_are_named() {
         .listener(http("odd", 81).kinds(&[(GATEWAY_GROUP, "TCPRoute"), ("", "HTTPRoute")]))
         .listener(listener("tcp", 82, Protocol::Tcp).kinds(&[(GATEWAY_GROUP, "TCPRoute")]));
     let plan = plan(&world![gateway, route("r").rule(rule("/"))]);
-    assert_eq!(
-        plan.listener_says("grpc", "ResolvedRefs"),
-        "ResolvedRefs: False InvalidRouteKinds: allowedRoutes.kinds: GRPCRoute is not served yet; remove it there"
-    );
+    assert_eq!(plan.listener_says("grpc", "ResolvedRefs"), "ResolvedRefs: True ResolvedRefs");
     assert_eq!(
         plan.listener_says("odd", "ResolvedRefs"),
         "ResolvedRefs: False InvalidRouteKinds: allowedRoutes.kinds: `TCPRoute` of group `gateway.networking.k8s.io` \
@@ -349,5 +347,5 @@ fn route_kinds_that_cannot_attach_are_named() {
     assert_eq!(plan.listener_says("tcp", "ResolvedRefs"), "ResolvedRefs: True ResolvedRefs");
     assert_eq!(plan.attached_routes("edge"), [1, 0, 0]);
     let kinds = |index: usize| plan.status(Kind::Gateway, "edge").listeners[index].supported_kinds.len();
-    assert_eq!([kinds(0), kinds(1), kinds(2)], [1, 0, 0]);
+    assert_eq!([kinds(0), kinds(1), kinds(2)], [2, 0, 0]);
 }

@@ -101,7 +101,6 @@ fn unserved(kind: Kind, parents: Vec<ParentRef>) -> Resource {
 #[test]
 fn kinds_that_are_not_served_yet_say_so() {
     for (kind, words) in [
-        (Kind::GrpcRoute, "GRPCRoute is not served yet: no traffic follows it"),
         (Kind::TlsRoute, "TLSRoute is not served yet: no traffic follows it"),
         (Kind::TcpRoute, "TCPRoute is not served yet: no traffic follows it"),
         (Kind::UdpRoute, "UDPRoute is not served yet: no traffic follows it"),
@@ -121,13 +120,13 @@ fn kinds_that_are_not_served_yet_say_so() {
 #[test]
 fn a_route_kind_that_is_not_served_yet_says_so_to_each_parent() {
     let parents = vec![parent("default/edge"), parent("default/other")];
-    let plan = plan(&world![edge(), unserved(Kind::GrpcRoute, parents)]);
-    let status = plan.status(Kind::GrpcRoute, "x");
+    let plan = plan(&world![edge(), unserved(Kind::TlsRoute, parents)]);
+    let status = plan.status(Kind::TlsRoute, "x");
     assert_eq!(status.parents.len(), 2);
     for parent in &status.parents {
         assert_eq!(
             all_said(&parent.conditions),
-            ["Accepted: False UnsupportedValue: GRPCRoute is not served yet: no traffic follows it"]
+            ["Accepted: False UnsupportedValue: TLSRoute is not served yet: no traffic follows it"]
         );
     }
     assert_eq!(plan.attached_routes("edge"), [0]);

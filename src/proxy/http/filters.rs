@@ -126,7 +126,7 @@ pub(super) fn uri(path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
 pub(in crate::proxy) fn prefix(matched: &PathMatch) -> Option<&str> {
     match matched {
         PathMatch::Prefix(prefix) => Some(prefix),
-        PathMatch::Exact(_) | PathMatch::Regex(_) => None,
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Method(_) => None,
     }
 }
 

@@ -8,10 +8,13 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::fields::X_REQUEST_ID;
 use crate::{proxy::upstream::Failure, route::path::InvalidPath};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Why Portolan itself answers.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +186,38 @@ impl Refusal {
         if self.closes() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+}
+
+impl Refusal {
+    /// What a client of gRPC is told (the codes of gRPC's `status.proto`).
+    fn grpc_status(&self) -> u16 {
+        const UNIMPLEMENTED: u16 = 12;
+        const INTERNAL: u16 = 13;
+        const UNAVAILABLE: u16 = 14;
+        const DEADLINE_EXCEEDED: u16 = 4;
+        if matches!(self, Self::InvalidBackend(_) | Self::NoBackend) {
+            return UNAVAILABLE;
+        }
+        match self.status() {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => UNIMPLEMENTED,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                UNAVAILABLE
+            }
+            StatusCode::GATEWAY_TIMEOUT => DEADLINE_EXCEEDED,
+            _ => INTERNAL,
+        }
+    }
+
+    /// The answer to a call of gRPC: trailers alone, in a head.
+    pub(super) fn grpc_response(&self, id: &HeaderValue) -> Response<()> {
+        let mut response = Response::new(());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, self.grpc_status().into());
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.word()));
+        headers.insert(X_REQUEST_ID.clone(), id.clone());
         response
     }
 }

@@ -89,7 +89,9 @@ impl Pool {
         let mut open = self.open.borrow_mut();
         open.retain(|shared| !shared.sender.is_closed());
         let shared = open.iter().find(|shared| shared.has_room())?;
-        Some(Ticket::new(shared.clone(), true))
+        let mut ticket = Ticket::new(shared.clone());
+        ticket.is_reused = true;
+        Some(ticket)
     }
 
     /// A place on a new connection, or on the one that somebody else is opening. `connect` gives the stream.
@@ -121,7 +123,7 @@ impl Pool {
         match shared {
             Ok(shared) => {
                 self.open.borrow_mut().push(shared.clone());
-                Ok(Ticket::new(shared, false))
+                Ok(Ticket::new(shared))
             }
             Err(failure) => {
                 lead.opening.failed.set(Reason::of(&failure));
@@ -217,9 +219,9 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 // === impl Ticket ===
 
 impl Ticket {
-    fn new(shared: Rc<Shared>, is_reused: bool) -> Self {
+    fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused, place: None }
+        Self { shared, is_reused: false, place: None }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
