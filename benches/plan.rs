@@ -175,6 +175,7 @@ fn gateway() -> Gateway {
             tls: ListenerTls::default(),
             unsupported: Vec::new(),
         }],
+        allowed_listeners: FromNamespaces::None,
         is_default: true,
         frontend: FrontendTls::default(),
         unsupported: Vec::new(),

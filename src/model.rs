@@ -27,7 +27,8 @@ pub use certificate::{
 pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
 pub use gateway::{
-    AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ReferenceGrant,
+    AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
+    ReferenceGrant,
 };
 pub use gateway::{LabelSelector, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};

@@ -24,6 +24,7 @@ mod listeners;
 mod names;
 mod parents;
 mod routes;
+mod sets;
 mod statuses;
 mod tls;
 mod words;

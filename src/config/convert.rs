@@ -14,7 +14,7 @@ mod session;
 mod tests;
 mod tls;
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::sync::Arc;
 
 use super::rules::{At, Found, Violation};
 use crate::{
@@ -61,7 +61,9 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
         }
         Object::TlsRoute(route) => unserved(meta, &route.spec.parent_refs),
         Object::TcpRoute(route) | Object::UdpRoute(route) => unserved(meta, &route.spec.parent_refs),
-        Object::ListenerSet(set) => unserved(meta, &[set_parent(&set.spec.parent_ref)]),
+        Object::ListenerSet(set) => {
+            Resource::ListenerSet(Arc::new(gateway::listener_set(&set.spec, meta, &spec, &mut notes)))
+        }
         Object::BackendTlsPolicy(policy) => Resource::Unserved(Arc::new(UnservedRoute {
             meta,
             parents: Vec::new(),
@@ -148,27 +150,32 @@ fn policy_target(written: &api::PolicyTargetReference) -> PolicyTarget {
 }
 
 fn parents(written: &[api::ParentReference], meta: &Meta) -> Vec<ParentRef> {
-    written
-        .iter()
-        .map(|parent| ParentRef {
-            group: text_or(parent.group.as_deref(), GATEWAY_GROUP),
-            kind: text_or(parent.kind.as_deref(), "Gateway"),
-            namespace: text_or(parent.namespace.as_deref(), &meta.id.namespace),
-            name: (&*parent.name).into(),
-            section: parent.section_name.as_deref().map(Into::into),
-            port: parent.port,
-        })
-        .collect()
+    let parent = |written: &api::ParentReference| ParentRef {
+        section: written.section_name.as_deref().map(Into::into),
+        port: written.port,
+        ..parent(
+            (written.group.as_deref(), written.kind.as_deref()),
+            written.namespace.as_deref(),
+            &written.name,
+            meta,
+        )
+    };
+    written.iter().map(parent).collect()
 }
 
-fn set_parent(parent: &api::ParentGatewayReference) -> api::ParentReference {
-    api::ParentReference {
-        group: parent.group.clone(),
-        kind: parent.kind.clone(),
-        namespace: parent.namespace.clone(),
-        name: parent.name.clone(),
-        section_name: None,
-        port: None::<NonZeroU16>,
+fn parent(
+    (group, kind): (Option<&str>, Option<&str>),
+    namespace: Option<&str>,
+    name: &str,
+    meta: &Meta,
+) -> ParentRef {
+    ParentRef {
+        group: text_or(group, GATEWAY_GROUP),
+        kind: text_or(kind, "Gateway"),
+        namespace: text_or(namespace, &meta.id.namespace),
+        name: name.into(),
+        section: None,
+        port: None,
     }
 }
 

@@ -79,6 +79,7 @@ fn gateway(name: &str, address: IpAddr, listeners: Vec<Listener>) -> (ResourceId
         class: "portolan".into(),
         addresses: vec![address],
         listeners,
+        allowed_listeners: FromNamespaces::None,
         is_default: true,
         frontend: FrontendTls::default(),
         unsupported: Vec::new(),

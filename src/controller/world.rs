@@ -386,6 +386,7 @@ fn holds_certificate(object: &Arc<config::Object>) -> bool {
         | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::Backend(_)
+        | Resource::ListenerSet(_)
         | Resource::Unserved(_)
         | Resource::ConfigMap(_)
         | Resource::Passive(_) => false,

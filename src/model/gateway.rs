@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
 
-use super::{FrontendTls, HostPattern, ListenerTls, Meta, Unsupported};
+use super::{FrontendTls, HostPattern, ListenerTls, Meta, ParentRef, Unsupported};
 
 /// Names the controller that owns the Gateways of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +18,22 @@ pub struct Gateway {
     /// Addresses to bind; none means all, of both families.
     pub addresses: Vec<IpAddr>,
     pub listeners: Vec<Listener>,
+    /// Whose `ListenerSet`s may add listeners.
+    pub allowed_listeners: FromNamespaces,
     /// `defaultScope: All`: routes without `parentRefs` attach here.
     pub is_default: bool,
     /// Which client certificates its HTTPS listeners ask for.
     pub frontend: FrontendTls,
     /// Fields of the spec (outside of listeners) that are valid but not served yet.
     pub unsupported: Vec<Unsupported>,
+}
+
+/// Listeners for somebody else's Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSet {
+    pub meta: Meta,
+    pub parent: ParentRef,
+    pub listeners: Vec<Listener>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

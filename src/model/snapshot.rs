@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Backend, Certificate, CertificateOrders, CertificateSource, ConfigMap, Gateway, GatewayClass,
-    HealthReport, HttpRoute, Issued, Kind, Meta, ParentRef, ReferenceGrant, ResourceId, Secret, Service,
-    Workload, WorkloadId,
+    HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef, ReferenceGrant, ResourceId, Secret,
+    Service, Workload, WorkloadId,
 };
 
 /// Everything that [`crate::plan::plan`] may look at.
@@ -36,6 +36,7 @@ pub struct Snapshot {
 pub enum Resource {
     GatewayClass(Arc<GatewayClass>),
     Gateway(Arc<Gateway>),
+    ListenerSet(Arc<ListenerSet>),
     HttpRoute(Arc<HttpRoute>),
     ReferenceGrant(Arc<ReferenceGrant>),
     Service(Arc<Service>),
@@ -98,6 +99,7 @@ impl Resource {
         match self {
             Self::GatewayClass(class) => &class.meta,
             Self::Gateway(gateway) => &gateway.meta,
+            Self::ListenerSet(set) => &set.meta,
             Self::HttpRoute(route) => &route.meta,
             Self::ReferenceGrant(grant) => &grant.meta,
             Self::Service(service) => &service.meta,
@@ -117,6 +119,7 @@ impl Resource {
         match self {
             Self::GatewayClass(class) => &mut Arc::make_mut(class).meta,
             Self::Gateway(gateway) => &mut Arc::make_mut(gateway).meta,
+            Self::ListenerSet(set) => &mut Arc::make_mut(set).meta,
             Self::HttpRoute(route) => &mut Arc::make_mut(route).meta,
             Self::ReferenceGrant(grant) => &mut Arc::make_mut(grant).meta,
             Self::Service(service) => &mut Arc::make_mut(service).meta,
@@ -158,6 +161,7 @@ impl Snapshot {
                 | Resource::Gateway(_)
                 | Resource::HttpRoute(_)
                 | Resource::ReferenceGrant(_)
+                | Resource::ListenerSet(_)
                 | Resource::Unserved(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)

@@ -8,10 +8,10 @@ use std::{
 use super::{
     certificates::Certificates,
     listeners::{self, ServedListener, Taken},
-    words,
+    sets, words,
 };
 use crate::{
-    model::{Condition, Gateway, Kind, Listener, Resource, ResourceId, Snapshot, Status, Truth},
+    model::{Condition, Gateway, Kind, Listener, ListenerSet, Resource, ResourceId, Snapshot, Status, Truth},
     route::{Attachment, ListenerSpec, Table, TableBuilder},
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Gateways<'a> {
     served: BTreeMap<&'a ResourceId, Served<'a>>,
     /// Gateways of other controllers, with the name of the controller.
     foreign: BTreeMap<&'a ResourceId, &'a str>,
+    /// Sets whose listeners are added, with the Gateway; or why they are not.
+    sets: BTreeMap<&'a ResourceId, Result<&'a ResourceId, String>>,
     statuses: BTreeMap<ResourceId, Status>,
 }
 
@@ -42,8 +44,10 @@ impl<'a> Gateways<'a> {
             builder: TableBuilder::default(),
             served: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            sets: BTreeMap::new(),
             statuses: BTreeMap::new(),
         };
+        let mut sets: Vec<&ListenerSet> = Vec::new();
         let mut ours: Vec<&Gateway> = Vec::new();
         for resource in snapshot.resources.values() {
             match resource {
@@ -57,6 +61,7 @@ impl<'a> Gateways<'a> {
                     }
                     None => ours.push(gateway),
                 },
+                Resource::ListenerSet(set) => sets.push(set),
                 Resource::HttpRoute(_)
                 | Resource::ReferenceGrant(_)
                 | Resource::Service(_)
@@ -75,7 +80,54 @@ impl<'a> Gateways<'a> {
             let served = all.serve(gateway, (snapshot, &certificates), &mut taken);
             all.served.insert(&gateway.meta.id, served);
         }
+        // After every Gateway's own: whoever may write a set must not take a host from a Gateway.
+        sets.sort_by_key(|set| set.meta.age_order());
+        for set in sets {
+            all.join(set, (snapshot, &certificates), &mut taken);
+        }
         all
+    }
+
+    /// Adds the listeners of a set to its Gateway, if that lets it.
+    fn join(
+        &mut self,
+        set: &'a ListenerSet,
+        (snapshot, certificates): (&'a Snapshot, &Certificates<'a>),
+        taken: &mut Taken<'a>,
+    ) {
+        let id = &set.meta.id;
+        let gateway = match sets::gateway_of(set, self) {
+            Ok(gateway) => gateway,
+            Err(refused) => {
+                self.sets.insert(id, Err(refused.message.clone()));
+                self.statuses.insert(id.clone(), refused.status());
+                return;
+            }
+        };
+        let served = |listener| ServedListener::new(gateway, (id, listener), &snapshot.unbound, certificates);
+        let mut listeners: Vec<ServedListener<'a>> = set.listeners.iter().map(served).collect();
+        self.enter(&mut listeners, taken);
+        if let Some(served) = self.served.get_mut(&gateway.meta.id) {
+            served.listeners.extend(listeners);
+            self.sets.insert(id, Ok(&gateway.meta.id));
+        }
+    }
+
+    /// Puts those into the table that are valid and whose places are free.
+    fn enter(&mut self, listeners: &mut [ServedListener<'a>], taken: &mut Taken<'a>) {
+        for served in listeners.iter_mut().filter(|served| served.is_valid()) {
+            taken.claim(served);
+        }
+        for served in listeners.iter_mut().filter(|served| served.is_valid()) {
+            let ResourceId { namespace, name, .. } = served.owner;
+            served.key = Some(self.builder.listener(ListenerSpec {
+                sockets: served.sockets.clone(),
+                name: format!("{namespace}/{name}/{}", served.listener.name).into(),
+                port: served.listener.port,
+                hostname: served.listener.hostname.clone(),
+                tls: served.tls(),
+            }));
+        }
     }
 
     fn serve(
@@ -84,27 +136,24 @@ impl<'a> Gateways<'a> {
         (snapshot, certificates): (&'a Snapshot, &Certificates<'a>),
         taken: &mut Taken<'a>,
     ) -> Served<'a> {
-        let served = |listener| ServedListener::new(gateway, listener, &snapshot.unbound, certificates);
+        let id = &gateway.meta.id;
+        let served = |listener| ServedListener::new(gateway, (id, listener), &snapshot.unbound, certificates);
         let mut listeners: Vec<ServedListener<'a>> = gateway.listeners.iter().map(served).collect();
         listeners::conflicts_within(&mut listeners);
-        for served in listeners.iter_mut().filter(|served| served.is_valid()) {
-            taken.claim(gateway, served);
-        }
-        for served in listeners.iter_mut().filter(|served| served.is_valid()) {
-            let id = &gateway.meta.id;
-            served.key = Some(self.builder.listener(ListenerSpec {
-                sockets: served.sockets.clone(),
-                name: format!("{}/{}/{}", id.namespace, id.name, served.listener.name).into(),
-                port: served.listener.port,
-                hostname: served.listener.hostname.clone(),
-                tls: served.tls(),
-            }));
-        }
+        self.enter(&mut listeners, taken);
         Served { gateway, listeners }
     }
 
     pub(super) fn find(&self, id: &ResourceId) -> Option<&Served<'a>> {
         self.served.get(id)
+    }
+
+    /// The Gateway that a set has joined, or why it has joined none; `None` if there is no such set.
+    pub(super) fn of_set(&self, id: &ResourceId) -> Option<Result<&Served<'a>, &str>> {
+        match self.sets.get(id)? {
+            Ok(gateway) => self.served.get(gateway).map(Ok),
+            Err(why) => Some(Err(why)),
+        }
     }
 
     /// The controller that this Gateway belongs to, if it is not Portolan.
@@ -145,8 +194,13 @@ impl<'a> Gateways<'a> {
     /// The compiled table, and the statuses of Gateways and classes.
     pub(super) fn finish(self) -> (Table, BTreeMap<ResourceId, Status>) {
         let mut statuses = self.statuses;
-        for (id, served) in self.served {
-            statuses.insert(id.clone(), served.status());
+        for (set, gateway) in &self.sets {
+            if let Some(served) = gateway.as_ref().ok().and_then(|gateway| self.served.get(gateway)) {
+                statuses.insert((*set).clone(), served.set_status(set));
+            }
+        }
+        for (id, served) in &self.served {
+            statuses.insert((*id).clone(), served.status());
         }
         (self.builder.build(), statuses)
     }
@@ -162,6 +216,7 @@ fn foreign_controller<'a>(snapshot: &'a Snapshot, gateway: &Gateway) -> Option<&
         | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::Backend(_)
+        | Resource::ListenerSet(_)
         | Resource::Unserved(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
@@ -200,48 +255,62 @@ pub(super) fn waiting(kind: &'static str, message: String) -> Condition {
 
 // === impl Served ===
 
-impl Served<'_> {
+impl<'a> Served<'a> {
+    fn of(&self, owner: &ResourceId) -> impl Iterator<Item = &ServedListener<'a>> {
+        self.listeners.iter().filter(move |served| served.owner == owner)
+    }
+
     fn status(&self) -> Status {
-        let failing = self.listeners.iter().filter(|listener| !listener.is_served());
-        let failing: Vec<&str> = failing.map(|served| &*served.listener.name).collect();
-        let not_valid = format!("not served: listener {}", words::listed(&failing));
-        let nothing = self.listeners.len() == failing.len();
-        let accepted = if !self.gateway.unsupported.is_empty() {
+        let (mut status, not_valid) = self.summary(&self.gateway.meta.id);
+        if !self.gateway.unsupported.is_empty() {
             let fields = words::joined(words::fields(&self.gateway.unsupported));
-            let rest = if failing.is_empty() { "the rest is served" } else { &not_valid };
-            Condition::no("Accepted", "UnsupportedValue", format!("{fields}; {rest}"))
-        } else if nothing {
-            Condition::no("Accepted", "ListenersNotValid", &not_valid)
-        } else if failing.is_empty() {
-            Condition::yes("Accepted", "Accepted", "")
-        } else {
-            Condition::yes("Accepted", "ListenersNotValid", &not_valid)
-        };
-        let bound: BTreeSet<&SocketAddr> = self.listeners.iter().flat_map(ServedListener::bound).collect();
-        let addresses: Vec<String> = bound.into_iter().map(ToString::to_string).collect();
-        let unusable: Vec<String> = self.listeners.iter().filter_map(ServedListener::partly_bound).collect();
-        let programmed = if nothing {
-            Condition::no("Programmed", "Invalid", not_valid)
-        } else if unusable.is_empty() {
-            Condition::yes("Programmed", "Programmed", format!("listening on {}", addresses.join(", ")))
-        } else {
-            let message = format!("{}; the other addresses are served", words::joined(unusable));
-            Condition::no("Programmed", "AddressNotUsable", message)
-        };
-        let mut conditions = vec![accepted, programmed];
+            let rest = not_valid.as_deref().unwrap_or("the rest is served");
+            status.conditions[0] = Condition::no("Accepted", "UnsupportedValue", format!("{fields}; {rest}"));
+        }
         if self.gateway.frontend.is_insecure() {
             let message = "`mode: AllowInsecureFallback` lets clients in without a valid certificate";
-            conditions.push(Condition::yes(
+            status.conditions.push(Condition::yes(
                 "InsecureFrontendValidationMode",
                 "ConfigurationChanged",
                 message,
             ));
         }
-        Status {
-            conditions,
-            addresses,
-            listeners: self.listeners.iter().map(ServedListener::status).collect(),
+        let bound: BTreeSet<&SocketAddr> = self.listeners.iter().flat_map(ServedListener::bound).collect();
+        status.addresses = bound.into_iter().map(ToString::to_string).collect();
+        status
+    }
+
+    fn set_status(&self, set: &ResourceId) -> Status {
+        self.summary(set).0
+    }
+
+    /// `Accepted`, `Programmed` and the listeners of one owner, and which of them are not served.
+    fn summary(&self, owner: &ResourceId) -> (Status, Option<String>) {
+        let failing = self.of(owner).filter(|listener| !listener.is_served());
+        let failing: Vec<&str> = failing.map(|served| &*served.listener.name).collect();
+        let not_valid = format!("not served: listener {}", words::listed(&failing));
+        let nothing = self.of(owner).count() == failing.len();
+        let accepted = match (nothing, failing.is_empty()) {
+            (true, _) => Condition::no("Accepted", "ListenersNotValid", &not_valid),
+            (false, true) => Condition::yes("Accepted", "Accepted", ""),
+            (false, false) => Condition::yes("Accepted", "ListenersNotValid", &not_valid),
+        };
+        let bound: BTreeSet<&SocketAddr> = self.of(owner).flat_map(ServedListener::bound).collect();
+        let bound: Vec<String> = bound.into_iter().map(ToString::to_string).collect();
+        let unusable: Vec<String> = self.of(owner).filter_map(ServedListener::partly_bound).collect();
+        let programmed = if nothing {
+            Condition::no("Programmed", "Invalid", &not_valid)
+        } else if unusable.is_empty() {
+            Condition::yes("Programmed", "Programmed", format!("listening on {}", bound.join(", ")))
+        } else {
+            let message = format!("{}; the other addresses are served", words::joined(unusable));
+            Condition::no("Programmed", "AddressNotUsable", message)
+        };
+        let status = Status {
+            conditions: vec![accepted, programmed],
+            listeners: self.of(owner).map(ServedListener::status).collect(),
             ..Status::default()
-        }
+        };
+        (status, (!failing.is_empty()).then_some(not_valid))
     }
 }

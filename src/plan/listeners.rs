@@ -12,12 +12,14 @@ use super::{
     words,
 };
 use crate::{
-    model::{Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol},
+    model::{Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol, ResourceId},
     route::{ListenerKey, Tls},
 };
 
 /// A listener of one of Portolan's Gateways.
 pub(super) struct ServedListener<'a> {
+    /// The Gateway, or the ListenerSet that adds it.
+    pub(super) owner: &'a ResourceId,
     pub(super) listener: &'a Listener,
     /// Where it is in the table; `None` if it is refused.
     pub(super) key: Option<ListenerKey>,
@@ -44,9 +46,9 @@ struct Kinds {
 /// The sockets and hostnames that are given away, oldest Gateway first.
 #[derive(Default)]
 pub(super) struct Taken<'a> {
-    by: BTreeMap<Place<'a>, (&'a Gateway, &'a Arc<str>)>,
+    by: BTreeMap<Place<'a>, (&'a ResourceId, &'a Arc<str>)>,
     /// The first listener of each socket: the others must speak its protocol.
-    first: BTreeMap<SocketAddr, (&'a Gateway, &'a Listener)>,
+    first: BTreeMap<SocketAddr, (&'a ResourceId, &'a Listener)>,
 }
 
 /// What tells listeners apart.
@@ -57,13 +59,14 @@ type Place<'a> = (SocketAddr, Option<&'a HostPattern>);
 impl<'a> ServedListener<'a> {
     pub(super) fn new(
         gateway: &Gateway,
-        listener: &'a Listener,
+        (owner, listener): (&'a ResourceId, &'a Listener),
         unbound: &'a BTreeMap<SocketAddr, Arc<str>>,
         certificates: &Certificates<'_>,
     ) -> Self {
         let sockets = sockets(gateway, listener);
         let failed = sockets.iter().filter_map(|socket| Some((*socket, unbound.get(socket)?)));
         Self {
+            owner,
             listener,
             key: None,
             unbound: failed.collect(),
@@ -72,7 +75,7 @@ impl<'a> ServedListener<'a> {
             conflict: None,
             kinds: Kinds::of(listener),
             secured: (listener.protocol == Protocol::Https)
-                .then(|| Secured::new(gateway, listener, certificates)),
+                .then(|| Secured::new(gateway, (owner, listener), certificates)),
             attached: 0,
         }
     }
@@ -305,7 +308,7 @@ fn layer(protocol: &Protocol) -> u8 {
 
 impl<'a> Taken<'a> {
     /// Gives the listener its places, or marks it as the loser if one of them is taken.
-    pub(super) fn claim(&mut self, gateway: &'a Gateway, served: &mut ServedListener<'a>) {
+    pub(super) fn claim(&mut self, served: &mut ServedListener<'a>) {
         let hostname = served.listener.hostname.as_ref();
         let listener = served.listener;
         let other = served.sockets.iter().find_map(|socket| {
@@ -317,7 +320,7 @@ impl<'a> Taken<'a> {
                 "listener `{}` of {} has {socket} for {}, and is older or first by name: give this one another port, or \
                  its Gateway another address",
                 first.name,
-                winner.meta.id,
+                winner,
                 first.protocol.as_str()
             );
             served.conflict = Some(("ProtocolConflict", message));
@@ -329,16 +332,15 @@ impl<'a> Taken<'a> {
             let host = hostname
                 .map_or_else(|| "without a hostname".into(), |host| format!("with hostname `{host}`"));
             let message = format!(
-                "listener `{listener}` of {} has {socket} {host}, and is older or first by name: give this one \
-                 another port or hostname, or its Gateway another address",
-                winner.meta.id
+                "listener `{listener}` of {winner} has {socket} {host}, and is older or first by name: give this one \
+                 another port or hostname, or its Gateway another address"
             );
             served.conflict = Some(("HostnameConflict", message));
             return;
         }
         for socket in &served.sockets {
-            self.by.insert((*socket, hostname), (gateway, &listener.name));
-            self.first.entry(*socket).or_insert((gateway, listener));
+            self.by.insert((*socket, hostname), (served.owner, &listener.name));
+            self.first.entry(*socket).or_insert((served.owner, listener));
         }
     }
 }

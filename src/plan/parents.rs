@@ -46,7 +46,7 @@ pub(super) fn of_route<'a>(route: &HttpRoute, gateways: &Gateways<'a>) -> Vec<Ou
                 && &*other.group == GATEWAY_GROUP
         };
         if !parents.iter().any(is_it) {
-            let outcome = to_listeners(route, &parent, served);
+            let outcome = to_listeners(route, &parent, (served, &served.gateway.meta.id));
             parents.push((parent, outcome));
         }
     }
@@ -80,20 +80,23 @@ fn to_parent<'a>(
 ) -> Result<Attached<'a>, Detached> {
     let ParentRef { group, kind, namespace, name, .. } = parent;
     if (&**group, &**kind) == (GATEWAY_GROUP, "ListenerSet") {
-        let message =
-            format!("parentRef `{name}`: ListenerSets are not served yet; refer to a Gateway's own listener");
-        return Err(refused("UnsupportedValue", message));
+        let id = ResourceId { kind: Kind::ListenerSet, namespace: namespace.clone(), name: name.clone() };
+        return match gateways.of_set(&id) {
+            Some(Ok(served)) => to_listeners(route, parent, (served, &id)),
+            Some(Err(why)) => Err(refused("NoMatchingParent", format!("{id} adds no listeners: {why}"))),
+            None => Err(refused("NoMatchingParent", format!("there is no {id}"))),
+        };
     }
     if (&**group, &**kind) != (GATEWAY_GROUP, "Gateway") {
         let group = if group.is_empty() { "core" } else { group };
         let message = format!(
-            "parentRef `{name}`: a route cannot attach to a `{kind}` of group `{group}`, only to a Gateway"
+            "parentRef `{name}`: a route cannot attach to a `{kind}` of group `{group}`, only to a Gateway or a ListenerSet"
         );
         return Err(refused("NoMatchingParent", message));
     }
     let id = ResourceId { kind: Kind::Gateway, namespace: namespace.clone(), name: name.clone() };
     if let Some(served) = gateways.find(&id) {
-        return to_listeners(route, parent, served);
+        return to_listeners(route, parent, (served, &id));
     }
     if let Some(controller) = gateways.controller_of(&id) {
         let message = format!("{id} belongs to the controller `{controller}`: Portolan leaves it alone");
@@ -109,10 +112,10 @@ fn to_parent<'a>(
 fn to_listeners<'a>(
     route: &HttpRoute,
     parent: &ParentRef,
-    served: &Served<'a>,
+    (served, owner): (&Served<'a>, &ResourceId),
 ) -> Result<Attached<'a>, Detached> {
     let gateway = &served.gateway.meta.id;
-    let all = || served.listeners.iter().enumerate();
+    let all = || served.listeners.iter().enumerate().filter(|(_, served)| served.owner == owner);
     let named: Listeners<'_, 'a> = all()
         .filter(|(_, served)| parent.section.as_ref().is_none_or(|section| *section == served.listener.name))
         .filter(|(_, served)| parent.port.is_none_or(|port| port == served.listener.port))
@@ -124,21 +127,21 @@ fn to_listeners<'a>(
         let section =
             parent.section.as_ref().map(|section| format!(" named `{section}`")).unwrap_or_default();
         let port = parent.port.map(|port| format!(" on port {port}")).unwrap_or_default();
-        let message = format!("{gateway} has no listener{section}{port}; it has {}", listeners.join(", "));
+        let message = format!("{owner} has no listener{section}{port}; it has {}", listeners.join(", "));
         return Err(refused("NoMatchingParent", message));
     }
     let of_kind: Listeners<'_, 'a> =
         named.iter().filter(|(_, served)| served.takes(route.meta.id.kind)).copied().collect();
     if of_kind.is_empty() {
-        return Err(refused("NotAllowedByListeners", why_not_the_kind(route, gateway, &named)));
+        return Err(refused("NotAllowedByListeners", why_not_the_kind(route, owner, &named)));
     }
     let allowed: Listeners<'_, 'a> = of_kind
         .iter()
-        .filter(|(_, served)| allows_namespace(route, served.listener, &gateway.namespace))
+        .filter(|(_, served)| allows_namespace(route, served.listener, &owner.namespace))
         .copied()
         .collect();
     if allowed.is_empty() {
-        return Err(refused("NotAllowedByListeners", why_not_the_namespace(route, gateway, &of_kind)));
+        return Err(refused("NotAllowedByListeners", why_not_the_namespace(route, owner, &of_kind)));
     }
     let fits = |(_, served): &&(usize, &ServedListener<'a>)| !hostnames(route, served.listener).is_nothing();
     let fitting: Vec<usize> = allowed.iter().filter(fits).map(|(position, _)| *position).collect();
@@ -149,7 +152,7 @@ fn to_listeners<'a>(
             .filter_map(|(_, served)| served.listener.hostname.as_ref())
             .map(ToString::to_string);
         let message = format!(
-            "none of the route's hostnames ({ours}) fits a listener of {gateway} ({}): correct one of them",
+            "none of the route's hostnames ({ours}) fits a listener of {owner} ({}): correct one of them",
             words::listed(theirs)
         );
         return Err(refused("NoMatchingListenerHostname", message));

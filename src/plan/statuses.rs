@@ -37,7 +37,10 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
             Resource::Passive(_) | Resource::ConfigMap(_) | Resource::ReferenceGrant(_) => {
                 vec![Condition::yes("Accepted", "Accepted", "")]
             }
-            Resource::GatewayClass(_) | Resource::Gateway(_) | Resource::HttpRoute(_) => continue,
+            Resource::GatewayClass(_)
+            | Resource::Gateway(_)
+            | Resource::ListenerSet(_)
+            | Resource::HttpRoute(_) => continue,
         };
         statuses.insert(id.clone(), Status { conditions, ..Status::default() });
     }
@@ -106,12 +109,12 @@ fn unserved(object: &UnservedRoute) -> Status {
                  plaintext"
             )
         }
-        Kind::ListenerSet => format!("{kind} is not served yet: write its listeners into the Gateway"),
         Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             format!("{kind} is not served yet: no traffic follows it")
         }
         Kind::GatewayClass
         | Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::ReferenceGrant

@@ -9,6 +9,7 @@ mod properties;
 mod references;
 mod routes;
 mod scale;
+mod sets;
 mod statuses;
 mod tls;
 mod world;

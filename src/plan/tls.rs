@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{
         Certificate, CertificateRefs, CertificateSource, CertificateStatus, CertifiedKey, Condition, Gateway,
-        Listener, Secret, Snapshot, Status, ValidationMode,
+        Listener, ResourceId, Secret, Snapshot, Status, ValidationMode,
     },
     route::{Clients, Tls, Unknown},
 };
@@ -39,10 +39,13 @@ enum Lack {
 // === impl Secured ===
 
 impl Secured {
-    pub(super) fn new(gateway: &Gateway, listener: &Listener, certificates: &Certificates<'_>) -> Self {
-        let id = &gateway.meta.id;
+    pub(super) fn new(
+        gateway: &Gateway,
+        (owner, listener): (&ResourceId, &Listener),
+        certificates: &Certificates<'_>,
+    ) -> Self {
         let refs = &listener.tls.certificates;
-        let (mut keys, mut unusable) = certificates.of_listener(id, refs);
+        let (mut keys, mut unusable) = certificates.of_listener(owner, refs);
         let mut closed = None;
         if keys.is_empty() {
             let message = no_certificate(refs, &unusable);
@@ -53,7 +56,7 @@ impl Secured {
         }
         let mut clients = None;
         if let Some(validation) = gateway.frontend.of_port(listener.port.get()) {
-            let (authorities, refused) = certificates.authorities(id, &validation.authorities);
+            let (authorities, refused) = certificates.authorities(&gateway.meta.id, &validation.authorities);
             // Without an authority no client could be told from another: nobody comes in.
             if authorities.is_empty() && validation.mode == ValidationMode::AllowValidOnly {
                 let message =

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{GATEWAY_GROUP, Notes, text_or, tls};
+use super::{GATEWAY_GROUP, Notes, parent, text_or, tls};
 use crate::{
-    api::{self, DefaultScope, GatewaySpec, ListenersFrom, ReferenceGrantSpec, RoutesFrom, SelectorOperator},
+    api::{
+        self, DefaultScope, GatewaySpec, ListenerSetSpec, ListenersFrom, ReferenceGrantSpec, RoutesFrom,
+        SelectorOperator,
+    },
     config::rules::{self, At},
     model::{
-        AllowedRoutes, FromNamespaces, Gateway, GrantFrom, GrantTo, LabelSelector, Listener, Meta, Protocol,
-        ReferenceGrant, Requirement,
+        AllowedRoutes, FromNamespaces, Gateway, GrantFrom, GrantTo, LabelSelector, Listener, ListenerSet,
+        Meta, Protocol, ReferenceGrant, Requirement,
     },
 };
 
@@ -43,21 +46,43 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         class: (&*spec.gateway_class_name).into(),
         addresses,
         listeners,
+        allowed_listeners: allowed_listeners(spec.allowed_listeners.as_ref()),
         is_default: spec.default_scope == Some(DefaultScope::All),
         frontend,
         unsupported: notes.take_unsupported(),
     }
 }
 
-fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
-    let allows = spec
-        .allowed_listeners
-        .as_ref()
-        .and_then(|allowed| allowed.namespaces.as_ref()?.from)
-        .is_some_and(|from| from != ListenersFrom::None);
-    if allows {
-        notes.unsupported(&at.key("allowedListeners"), "ListenerSets are not served yet");
+pub(super) fn listener_set(
+    spec: &ListenerSetSpec,
+    meta: Meta,
+    at: &At<'_>,
+    notes: &mut Notes,
+) -> ListenerSet {
+    let api::ParentGatewayReference { group, kind, name, namespace } = &spec.parent_ref;
+    let listeners_at = at.key("listeners");
+    let listeners = spec.listeners.iter().enumerate();
+    let listener = |(index, written)| listener(written, (&meta, &listeners_at.index(index)), notes);
+    let listeners = listeners.map(listener).collect();
+    let parent = parent((group.as_deref(), kind.as_deref()), namespace.as_deref(), name, &meta);
+    ListenerSet { meta, parent, listeners }
+}
+
+/// Nobody else's listeners, unless the Gateway says so.
+fn allowed_listeners(written: Option<&api::AllowedListeners>) -> FromNamespaces {
+    let namespaces = written.and_then(|written| written.namespaces.as_ref());
+    match namespaces.and_then(|namespaces| namespaces.from).unwrap_or(ListenersFrom::None) {
+        ListenersFrom::All => FromNamespaces::All,
+        ListenersFrom::Same => FromNamespaces::Same,
+        // Without a selector nothing is selected, lest everything were.
+        ListenersFrom::Selector => namespaces
+            .and_then(|namespaces| namespaces.selector.as_ref())
+            .map_or(FromNamespaces::None, |written| FromNamespaces::Selector(selector(written))),
+        ListenersFrom::None => FromNamespaces::None,
     }
+}
+
+fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
     if spec.infrastructure.as_ref().is_some_and(|made| made.parameters_ref.is_some()) {
         let infrastructure = at.key("infrastructure");
         notes.unsupported(&infrastructure.key("parametersRef"), "there are no parameters to refer to");

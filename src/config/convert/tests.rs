@@ -133,7 +133,10 @@ fn parents_get_their_defaults() {
         .collect();
     assert_eq!(texts, [["gateway.networking.k8s.io", "Gateway", "shop", "a"], ["x.test", "B", "n", "b"]]);
     assert_eq!(route.parents[0].section, None);
-    assert_eq!((route.parents[1].section.as_deref(), route.parents[1].port), (Some("s"), NonZeroU16::new(1)));
+    assert_eq!(
+        (route.parents[1].section.as_deref(), route.parents[1].port),
+        (Some("s"), std::num::NonZeroU16::new(1))
+    );
 }
 
 #[test]
@@ -295,15 +298,11 @@ fn gateways() {
             {name: d, port: 10, protocol: TLS, allowedRoutes: {namespaces: {from: Selector}}}]}",
     );
     assert!(gateway.is_default);
+    assert_eq!(gateway.allowed_listeners, FromNamespaces::Same);
     assert_eq!((&*gateway.class, gateway.addresses.len()), ("edge", 1));
     assert_eq!(
         fields(&gateway.unsupported),
-        [
-            "spec.addresses[1]",
-            "spec.allowedListeners",
-            "spec.infrastructure.parametersRef",
-            "spec.tls.backend"
-        ]
+        ["spec.addresses[1]", "spec.infrastructure.parametersRef", "spec.tls.backend"]
     );
     let validation = gateway.frontend.of_port(443).unwrap();
     assert_eq!(
@@ -397,12 +396,12 @@ fn services() {
 
 #[test]
 fn the_other_kinds() {
-    let Resource::Unserved(set) =
+    let Resource::ListenerSet(set) =
         convert("ListenerSet", "{parentRef: {name: edge}, listeners: [{name: a, port: 80, protocol: HTTP}]}")
     else {
-        panic!("a ListenerSet is not served")
+        panic!("a ListenerSet")
     };
-    assert_eq!(&*set.parents[0].name, "edge");
+    assert_eq!((&*set.parent.kind, &*set.parent.name, &*set.listeners[0].name), ("Gateway", "edge", "a"));
     let Resource::Unserved(tcp) =
         convert("TCPRoute", "{parentRefs: [{name: edge}], rules: [{backendRefs: [{name: a, port: 1}]}]}")
     else {

@@ -142,6 +142,7 @@ fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<
         | Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
         | Resource::Service(_)
+        | Resource::ListenerSet(_)
         | Resource::Unserved(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)

@@ -55,16 +55,17 @@ fn a_parent_that_is_no_gateway_says_so() {
         (parent("shop/edge"), "NoMatchingParent: there is no Gateway `shop/edge`; there is `default/edge`"),
         (
             edge().of_kind("", "Service"),
-            "NoMatchingParent: parentRef `edge`: a route cannot attach to a `Service` of group `core`, only to a Gateway",
+            "NoMatchingParent: parentRef `edge`: a route cannot attach to a `Service` of group `core`, only to a Gateway \
+             or a ListenerSet",
         ),
         (
             edge().of_kind("acme.io", "Gateway"),
             "NoMatchingParent: parentRef `edge`: a route cannot attach to a `Gateway` of group `acme.io`, only to a \
-             Gateway",
+             Gateway or a ListenerSet",
         ),
         (
             edge().of_kind(GATEWAY_GROUP, "ListenerSet"),
-            "UnsupportedValue: parentRef `edge`: ListenerSets are not served yet; refer to a Gateway's own listener",
+            "NoMatchingParent: there is no ListenerSet default/edge",
         ),
     ] {
         let plan = plan(&world![three_listeners(), detached("r").parent(parent).rule(rule("/"))]);

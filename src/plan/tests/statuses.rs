@@ -104,7 +104,6 @@ fn kinds_that_are_not_served_yet_say_so() {
         (Kind::TlsRoute, "TLSRoute is not served yet: no traffic follows it"),
         (Kind::TcpRoute, "TCPRoute is not served yet: no traffic follows it"),
         (Kind::UdpRoute, "UDPRoute is not served yet: no traffic follows it"),
-        (Kind::ListenerSet, "ListenerSet is not served yet: write its listeners into the Gateway"),
         (Kind::Rollout, "Rollout is not served yet: it has no effect"),
         (
             Kind::BackendTlsPolicy,

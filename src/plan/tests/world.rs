@@ -44,7 +44,7 @@ macro_rules! things {
         })*
     };
 }
-things!(GatewayClass, Gateway, HttpRoute, Service, Backend, Secret, ConfigMap, Certificate);
+things!(GatewayClass, Gateway, ListenerSet, HttpRoute, Service, Backend, Secret, ConfigMap, Certificate);
 
 impl From<Workload> for Thing {
     fn from(workload: Workload) -> Self {
@@ -94,6 +94,7 @@ pub(super) fn gateway(name: &str) -> Gateway {
         class: "portolan".into(),
         addresses: Vec::new(),
         listeners: Vec::new(),
+        allowed_listeners: FromNamespaces::None,
         is_default: false,
         frontend: FrontendTls::default(),
         unsupported: Vec::new(),
@@ -103,6 +104,24 @@ pub(super) fn gateway(name: &str) -> Gateway {
 /// The Gateway `edge`, with the listener `http` on port 80.
 pub(super) fn edge() -> Gateway {
     gateway("edge").listener(http("http", 80))
+}
+
+/// A ListenerSet for the Gateway `edge`, without listeners.
+pub(super) fn set(name: &str) -> ListenerSet {
+    let parent = parent("default/edge");
+    ListenerSet { meta: meta(Kind::ListenerSet, name), parent, listeners: Vec::new() }
+}
+
+impl ListenerSet {
+    pub(super) fn listener(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    pub(super) fn created(mut self, at: i64) -> Self {
+        self.meta.created = Some(at);
+        self
+    }
 }
 
 pub(super) fn listener(name: &str, number: u16, protocol: Protocol) -> Listener {
