@@ -29,7 +29,7 @@ mod tests;
 
 pub use backend::{
     Backend, BackendEndpoint, BackendScheme, BackendSpec, BackendTls, Connections, ConsulEndpoint, DnsRecord,
-    DockerEndpoint, GrpcHealthCheck, HashOn, HealthCheck, HttpHealthCheck, LoadBalancing,
+    DockerEndpoint, GrpcHealthCheck, HashOn, HealthCheck, HealthUse, HttpHealthCheck, LoadBalancing,
     LoadBalancingPolicy, OutlierDetection, Resolve, SwarmEndpoint, TcpHealthCheck,
 };
 pub use backend_tls_policy::{

@@ -25,6 +25,9 @@ pub struct BackendSpec {
     pub scheme: Option<BackendScheme>,
     pub load_balancing: Option<LoadBalancing>,
     pub health_check: Option<HealthCheck>,
+    /// What is done where no endpoint is healthy, by `healthCheck` or by the `HEALTHCHECK` of its container.
+    #[schemars(extend("default" = "require"))]
+    pub health: Option<HealthUse>,
     pub outlier_detection: Option<OutlierDetection>,
     pub connections: Option<Connections>,
     pub tls: Option<BackendTls>,
@@ -173,6 +176,17 @@ pub struct HealthCheck {
     /// Successes in a row that bring it back.
     #[schemars(range(min = 1, max = 1000), extend("default" = 1))]
     pub healthy_after: Option<u32>,
+}
+
+/// What health means for requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthUse {
+    /// Requests are answered 503 where no endpoint is healthy.
+    #[default]
+    Require,
+    /// Where no endpoint is healthy, all are used as if they were.
+    Prefer,
 }
 
 /// A request whose answer must be good.

@@ -17,6 +17,7 @@ pub struct BackendPolicy {
     /// no shares that change.
     pub slow_start: Option<Duration>,
     pub check: Option<HealthCheck>,
+    pub health: HealthUse,
     pub ejection: Option<Ejection>,
     pub connections: Connections,
 }
@@ -42,6 +43,16 @@ pub enum HashKey {
     Header(HeaderName),
     Cookie(Arc<str>),
     QueryParam(Arc<str>),
+}
+
+/// What is done where no endpoint is healthy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HealthUse {
+    /// Requests are answered 503.
+    #[default]
+    Require,
+    /// All are used as if they were.
+    Prefer,
 }
 
 /// How endpoints are asked whether they live.

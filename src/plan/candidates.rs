@@ -10,8 +10,8 @@ use super::{
 use crate::{
     model::{
         Backend, BackendPolicy, BackendReport, EndpointHealth, EndpointReport, EndpointState, EndpointTarget,
-        LabelSelector, Origin, Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort, Severity,
-        Snapshot, Workload, WorkloadId,
+        HealthUse, LabelSelector, Origin, Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort,
+        Severity, Snapshot, Workload, WorkloadId,
     },
     route::{self, Address},
 };
@@ -22,6 +22,8 @@ struct Candidate {
     workload: Option<WorkloadId>,
     terms: Terms,
     found: Result<Address, Refusal>,
+    /// Where it is, if nothing but its health speaks against it.
+    despite: Option<Address>,
     /// What the data plane knows of it, if it is watched.
     health: Option<EndpointHealth>,
 }
@@ -107,6 +109,9 @@ impl<'a> Gatherer<'_, 'a> {
                 }
             }
         }
+        if backend.policy.health == HealthUse::Prefer {
+            use_unhealthy(&mut candidates);
+        }
         let gathered = Gathered::new(backend.meta.id.to_string(), candidates);
         Gathered { policy: backend.policy.clone(), ..gathered }
     }
@@ -128,13 +133,15 @@ impl<'a> Gatherer<'_, 'a> {
     }
 
     fn container(self, workload: &Workload, wish: Wish<'_>, terms: Terms) -> Candidate {
-        Candidate {
-            name: workload.name.clone(),
-            workload: Some(workload.id.clone()),
-            terms,
-            found: endpoints::locate(self.snapshot, workload, wish).map(Address::Tcp),
-            health: None,
-        }
+        let found = endpoints::locate(self.snapshot, workload, wish).map(Address::Tcp);
+        let despite = match &found {
+            Err(Refusal { state: EndpointState::Unhealthy | EndpointState::Starting, .. }) => {
+                endpoints::address(self.snapshot, workload, wish).ok().map(Address::Tcp)
+            }
+            Ok(_) | Err(_) => None,
+        };
+        let (name, workload) = (workload.name.clone(), Some(workload.id.clone()));
+        Candidate { name, workload, terms, found, despite, health: None }
     }
 
     fn hostname(self, host: &str, port: Option<NonZeroU16>, terms: Terms) -> Vec<Candidate> {
@@ -170,6 +177,24 @@ impl<'a> Gatherer<'_, 'a> {
                 };
                 vec![Candidate::plain(host.into(), terms, Err(refusal))]
             }
+        }
+    }
+}
+
+/// Where none is healthy, all are used as if they were; people are told what they are.
+fn use_unhealthy(candidates: &mut [Candidate]) {
+    if candidates.iter().any(|candidate| candidate.found.is_ok()) {
+        return;
+    }
+    for candidate in candidates {
+        let Some(address) = candidate.despite.clone() else { continue };
+        if let Err(refusal) = std::mem::replace(&mut candidate.found, Ok(address)) {
+            candidate.health = Some(EndpointHealth {
+                state: refusal.state,
+                reason: refusal.reason,
+                message: "is not healthy by its HEALTHCHECK and is used all the same (`health: prefer`)"
+                    .into(),
+            });
         }
     }
 }
@@ -237,6 +262,9 @@ impl Gathered {
     pub(super) fn watched(&mut self, health: Option<&BTreeMap<String, EndpointHealth>>) {
         for candidate in &mut self.candidates {
             let Ok(address) = &candidate.found else { continue };
+            if candidate.despite.is_some() {
+                continue;
+            }
             let known = health.and_then(|health| health.get(&address.to_string()));
             candidate.health = match (known, &self.policy.check) {
                 (Some(known), _) => Some(known.clone()),
@@ -267,7 +295,9 @@ impl Gathered {
         let mut workloads = Vec::new();
         for candidate in self.candidates {
             if let Some(id) = &candidate.workload {
-                workloads.push((id.clone(), candidate.problem()));
+                let problem =
+                    candidate.problem().filter(|_| candidate.despite.is_none() || candidate.found.is_err());
+                workloads.push((id.clone(), problem));
             }
             let Terms { weight, scheme } = candidate.terms;
             let Ok(address) = candidate.found else { continue };
@@ -293,7 +323,7 @@ fn unspoken(message: String) -> Refusal {
 
 impl Candidate {
     fn plain(name: Arc<str>, terms: Terms, found: Result<Address, Refusal>) -> Self {
-        Self { name, workload: None, terms, found, health: None }
+        Self { name, workload: None, terms, found, despite: None, health: None }
     }
 
     fn unspoken_scheme(&self) -> Refusal {

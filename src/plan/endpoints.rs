@@ -62,17 +62,26 @@ pub(super) fn locate(
     workload: &Workload,
     wish: Wish<'_>,
 ) -> Result<SocketAddr, Refusal> {
+    let address = address(snapshot, workload, wish)?;
+    // An address without its readiness would be of use to nobody, but the other way round the operator would fix the
+    // network only after the health check.
+    is_healthy(workload)?;
+    Ok(address)
+}
+
+/// Where `workload` is reached, healthy or not.
+pub(super) fn address(
+    snapshot: &Snapshot,
+    workload: &Workload,
+    wish: Wish<'_>,
+) -> Result<SocketAddr, Refusal> {
     is_running(workload)?;
     let port = match wish.port {
         Some(port) => port,
         None => only_port(workload)?,
     };
     let locator = Locator { snapshot, workload, port };
-    let address = locator.address(wish.network)?;
-    // An address without its readiness would be of use to nobody, but the other way round the operator would fix the
-    // network only after the health check.
-    is_healthy(workload)?;
-    Ok(address)
+    locator.address(wish.network)
 }
 
 fn is_running(workload: &Workload) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@ mod conflicts;
 mod endpoints;
 mod gateways;
 mod grpc;
+mod health;
 mod parents;
 mod properties;
 mod references;

@@ -6,7 +6,7 @@ use super::{Notes, limit};
 use crate::{
     api::{self, BackendSpec, HashOn, LoadBalancing, LoadBalancingPolicy},
     config::rules::{self, At},
-    model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, Probe},
+    model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe},
 };
 
 /// Between two checks of one endpoint.
@@ -29,6 +29,10 @@ pub(super) fn policy(spec: &BackendSpec, at: &At<'_>, notes: &mut Notes) -> Arc<
     if let Some(check) = &spec.health_check {
         policy.check = Some(health_check(check, &at.key("healthCheck"), notes));
     }
+    policy.health = match spec.health.unwrap_or_default() {
+        api::HealthUse::Require => HealthUse::Require,
+        api::HealthUse::Prefer => HealthUse::Prefer,
+    };
     if let Some(detection) = &spec.outlier_detection {
         policy.ejection = ejection(detection, &at.key("outlierDetection"), notes);
     }

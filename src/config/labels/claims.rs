@@ -7,7 +7,7 @@ use super::{
     template::{Filled, Template},
 };
 use crate::{
-    api::{HttpRouteSpec, LoadBalancingPolicy},
+    api::{HealthUse, HttpRouteSpec, LoadBalancingPolicy},
     config::diagnostic::shown,
     model::{Host, HostPattern, NetworkMode, Problem, Scheme, Severity, Workload},
 };
@@ -78,6 +78,7 @@ pub(super) struct Terms {
 pub(super) struct Policy {
     pub(super) balancing: Option<LoadBalancingPolicy>,
     pub(super) health_path: Option<Arc<str>>,
+    pub(super) health: Option<HealthUse>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

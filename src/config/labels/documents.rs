@@ -170,6 +170,7 @@ fn text(document: &api::Object, group: &Group<'_>) -> String {
     if let api::Object::Backend(backend) = document
         && backend.spec.load_balancing.is_none()
         && backend.spec.health_check.is_none()
+        && backend.spec.health.is_none()
     {
         return manifest::backend(&backend.metadata, &backend.spec.endpoints);
     }
@@ -283,7 +284,7 @@ fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
             ..BackendEndpoint::default()
         }
     });
-    let Policy { balancing, health_path } = policy(group);
+    let Policy { balancing, health_path, health } = policy(group);
     let load_balancing =
         balancing.map(|policy| LoadBalancing { policy: Some(policy), ..LoadBalancing::default() });
     let health_check = health_path.map(|path| {
@@ -291,7 +292,7 @@ fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
         HealthCheck { http: Some(http), ..HealthCheck::default() }
     });
     let endpoints = endpoints.collect();
-    let spec = BackendSpec { endpoints, load_balancing, health_check, ..BackendSpec::default() };
+    let spec = BackendSpec { endpoints, load_balancing, health_check, health, ..BackendSpec::default() };
     api::Backend { metadata: metadata(group, pair, &pair.backend), spec }
 }
 
@@ -300,6 +301,7 @@ fn policy(group: &Group<'_>) -> Policy {
     let mut policy = Policy::default();
     for member in group.members.iter().rev() {
         policy.balancing = policy.balancing.or(member.terms.policy.balancing);
+        policy.health = policy.health.or(member.terms.policy.health);
         policy.health_path = policy.health_path.or_else(|| member.terms.policy.health_path.clone());
     }
     policy

@@ -34,14 +34,16 @@ enum Key {
     Network,
     Weight,
     Balancing,
+    Health,
     HealthPath,
     Route,
     /// Known, and not served yet.
     Later,
 }
 
-const KEYS: [(&str, Key); 16] = [
+const KEYS: [(&str, Key); 17] = [
     ("enable", Key::Enable),
+    ("health", Key::Health),
     ("health.path", Key::HealthPath),
     ("host", Key::Host),
     ("lb", Key::Balancing),
@@ -218,6 +220,10 @@ impl<'a> Reader<'a> {
                 let balancing = self.take(label, values::balancing(value));
                 self.note(label, |draft| draft.policy.balancing = balancing);
             }
+            Key::Health => {
+                let health = self.take(label, values::health(value));
+                self.note(label, |draft| draft.policy.health = health);
+            }
             Key::HealthPath => {
                 let path = self.take(label, values::health_path(value));
                 self.note(label, |draft| draft.policy.health_path = path);
@@ -252,6 +258,7 @@ impl<'a> Reader<'a> {
             | Key::Network
             | Key::Weight
             | Key::Balancing
+            | Key::Health
             | Key::Route
             | Key::Later => "",
         };
@@ -383,7 +390,7 @@ fn rank(key: Key) -> u8 {
         Key::Strip => 3,
         Key::Port => 4,
         Key::Scheme => 5,
-        Key::Weight | Key::Balancing | Key::HealthPath => 6,
+        Key::Weight | Key::Balancing | Key::Health | Key::HealthPath => 6,
         Key::Network => 7,
         Key::Enable | Key::Later => 8,
     }

@@ -3,7 +3,9 @@
 use std::{num::NonZeroU32, sync::atomic::AtomicBool};
 
 use super::{h2c::Backend2, *};
-use crate::model::{BackendPolicy, Balancing, Connections, Ejection, EndpointState, HealthCheck, Probe};
+use crate::model::{
+    BackendPolicy, Balancing, Connections, Ejection, EndpointState, HealthCheck, HealthUse, Probe,
+};
 
 /// A backend that answers `/health` and everything else as it is told to.
 struct Moody {
@@ -331,4 +333,25 @@ fn speaking_h2c(address: SocketAddr, policy: &BackendPolicy) -> Table {
     let policy = Arc::new(policy.clone());
     let backend = Backend { name: "default/b".into(), endpoints, policy, reason: "".into() };
     table(vec![("/", rule(Target::Backend(Arc::new(backend))))])
+}
+
+#[tokio::test]
+async fn where_health_is_only_preferred_all_are_used_once_none_is_healthy() {
+    let (one, two) = (Moody::new().await, Moody::new().await);
+    let addresses = [one.server.address, two.server.address];
+    one.is(false);
+    let policy = BackendPolicy { health: HealthUse::Prefer, ..checked(SHORT) };
+    let proxy = Proxy::start(config(), watched(&addresses, &policy));
+    until("one is ready", || state(&proxy.health, addresses[1]) == Some(EndpointState::Ready)).await;
+    for _ in 0..4 {
+        assert_eq!(proxy.status("/").await, 200);
+    }
+    assert_eq!(one.served(), 0, "the healthy one comes first");
+    two.is(false);
+    until("none is", || state(&proxy.health, addresses[1]) == Some(EndpointState::Unhealthy)).await;
+    let before = (one.served(), two.served());
+    for _ in 0..4 {
+        assert_eq!(proxy.status("/").await, 503);
+    }
+    assert_eq!((one.served() - before.0, two.served() - before.1), (2, 2), "their own answers");
 }

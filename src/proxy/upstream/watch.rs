@@ -16,7 +16,7 @@ use super::{
     shares::Shares,
 };
 use crate::{
-    model::{BackendPolicy, BackendReport, Balancing, EndpointReport, HashKey},
+    model::{BackendPolicy, BackendReport, Balancing, EndpointReport, HashKey, HealthUse},
     route::{
         self,
         hashing::{self, Lookup},
@@ -158,7 +158,11 @@ impl Watch {
             }
             weights.push(if vitals.is_fit(now) { u64::from(slot.weight) * share } else { 0 });
         }
-        let fit = weights.iter().filter(|weight| **weight > 0).count();
+        let mut fit = weights.iter().filter(|weight| **weight > 0).count();
+        if fit == 0 && self.policy.health == HealthUse::Prefer {
+            weights = slots.iter().map(|slot| u64::from(slot.weight)).collect();
+            fit = slots.len();
+        }
         let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
         *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
     }

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use super::backend;
-use crate::model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, Probe};
+use crate::model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe};
 
 fn policy(spec: &str) -> BackendPolicy {
     let backend = backend(&format!("{{endpoints: [], {spec}}}"));
@@ -73,6 +73,12 @@ fn a_health_check_has_the_defaults_of_its_schema() {
     assert_eq!(probe("{tcp: {}}"), Probe::Tcp);
     assert_eq!(probe("{grpc: {}}"), Probe::Grpc { service: "".into() });
     assert_eq!(probe("{grpc: {service: a.B}}"), Probe::Grpc { service: "a.B".into() });
+}
+
+#[test]
+fn health_is_required_unless_it_is_only_preferred() {
+    assert_eq!(policy("health: require"), BackendPolicy::default());
+    assert_eq!(policy("health: prefer").health, HealthUse::Prefer);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::{num::NonZeroU16, sync::Arc};
 
 use crate::{
-    api::{self, HttpPathMatch, HttpRouteMatch, HttpRouteRule, LoadBalancingPolicy, PathMatchType},
+    api::{
+        self, HealthUse, HttpPathMatch, HttpRouteMatch, HttpRouteRule, LoadBalancingPolicy, PathMatchType,
+    },
     config::{diagnostic::nearest, rules},
     model::{HostPattern, Scheme},
 };
@@ -134,6 +136,21 @@ pub(super) fn balancing(text: &str) -> Result<LoadBalancingPolicy, Wrong> {
         let expected = names.map(|name| format!("`{name}`")).join(", ");
         Wrong::new(text, &format!("one of {expected}")).suggest(nearest(text, names))
     })
+}
+
+pub(super) fn health(text: &str) -> Result<HealthUse, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "require" => Ok(HealthUse::Require),
+        "prefer" => Ok(HealthUse::Prefer),
+        _ => {
+            let near = nearest(text, ["require", "prefer"]);
+            let wrong = Wrong::new(text, "`require` or `prefer`");
+            Err(match near {
+                None if text.starts_with('/') => wrong.hint("a path goes into `portolan.health.path`"),
+                near => wrong.suggest(near),
+            })
+        }
+    }
 }
 
 /// A path that answers well as long as the container does.

@@ -3,7 +3,7 @@
 use super::{Builder, container, lines, only_problem, problems, replica, translated};
 use crate::{
     config::labels::Translation,
-    model::{Balancing, Resource, Severity},
+    model::{Balancing, HealthUse, Resource, Severity},
 };
 
 fn web() -> Builder {
@@ -271,6 +271,20 @@ fn of_containers_that_balance_together_the_youngest_that_says_something_decides(
     let old = replica(1).label("portolan.lb", "Random").label("portolan.health.path", "/old");
     let translation = translated([old, replica(2).label("portolan.lb", "Maglev"), replica(3)]);
     assert_eq!(policy(&translation), (Some("GET `/old`".into()), "Maglev".into()));
+}
+
+#[test]
+fn health_that_is_only_preferred_is_a_label_of_its_own() {
+    let translation = translated([labelled(&[("portolan.health", "prefer")])]);
+    assert_eq!(problems(&translation), []);
+    let uses = translation.objects.iter().filter_map(|object| {
+        let Resource::Backend(backend) = &object.resource else { return None };
+        Some(backend.policy.health)
+    });
+    assert!(uses.clone().any(|health| health == HealthUse::Prefer));
+    let slip = translated([web().label("portolan.health", "/healthz")]);
+    let problem = only_problem(&slip);
+    assert_eq!(problem.hint.as_deref(), Some("a path goes into `portolan.health.path`"), "{problem}");
 }
 
 #[test]
