@@ -134,8 +134,9 @@ impl Site {
         let _ = Command::new("chmod").args(["-R", "a+rX"]).arg(&self.folder).status();
         let mut command = on_core(LOAD_CORE, "nginx");
         command.arg("-c").arg(&config).stderr(Stdio::null());
-        let running = Running::start(command)?;
-        until_answered(self.backend_port, Duration::from_secs(10)).context("the backend does not answer")?;
+        let mut running = Running::start(command)?;
+        until_answered(&mut running, self.backend_port, Duration::from_secs(10))
+            .context("the backend does not answer")?;
         Ok(running)
     }
 
@@ -143,8 +144,9 @@ impl Site {
     pub(crate) fn start(&self, peer: &Peer, hosts: usize) -> anyhow::Result<Running> {
         let mut command = (peer.command)(self, &peer.program, hosts)?;
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let running = Running::start(command)?;
-        until_answered(self.http_port, Duration::from_mins(2)).context("the proxy does not answer")?;
+        let mut running = Running::start(command)?;
+        until_answered(&mut running, self.http_port, Duration::from_mins(2))
+            .context("the proxy does not answer")?;
         Ok(running)
     }
 
@@ -170,7 +172,7 @@ fn free() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn until_answered(port: u16, patience: Duration) -> anyhow::Result<()> {
+fn until_answered(running: &mut Running, port: u16, patience: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + patience;
     loop {
         let answer = || -> std::io::Result<bool> {
@@ -183,6 +185,9 @@ fn until_answered(port: u16, patience: Duration) -> anyhow::Result<()> {
         };
         if answer().unwrap_or(false) {
             return Ok(());
+        }
+        if running.has_ended() {
+            bail!("it has ended");
         }
         if Instant::now() > until {
             bail!("no 200 within {patience:?}");
@@ -276,7 +281,7 @@ fn haproxy(site: &Site, program: &Path, hosts: usize) -> anyhow::Result<Command>
     let map: Vec<String> = (0..hosts).map(|index| format!("{} backend", host(index))).collect();
     let map = site.write("haproxy.map", &map.join("\n"))?;
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 10000\n\
+        "global\n  nbthread 1\n  maxconn 5000\n\
          defaults\n  mode http\n  option http-keep-alive\n  option forwardfor\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n  timeout http-keep-alive 60s\n\
          frontend front\n  bind 127.0.0.1:{http} backlog 4096\n  bind 127.0.0.1:{https} ssl crt {folder}/both.pem alpn h2,http/1.1\n  \
          http-request set-header X-Forwarded-Proto http\n  http-request set-header X-Forwarded-Host %[req.hdr(host)]\n  http-request set-header X-Real-IP %[src]\n  \
