@@ -6,6 +6,7 @@
 //! | `/readyz` | 503 until the first table is live and while draining, with the reasons; else 200, with warnings if a document is invalid or a source is lost |
 //! | `/metrics` | the metrics in Prometheus' text format |
 //! | `/api/v1/status` | version, generation, sources, problems |
+//! | `/api/v1/explain?url=` | what becomes of a request and why; `&method=`, `&headers=` with a header a line |
 //! | `/api/v1/{collection}` | `{"apiVersion": "v1", "kind": "List", "items": […]}`; `?namespace=` and `?name=` narrow it, `?watch=true` streams changes as JSON lines |
 //! | `/api/v1/{collection}/{namespace}/{name}` | one object (`/{name}` alone where the kind has no namespace) |
 //!
@@ -16,6 +17,7 @@
 //! answered only if its `Host` is one that such a page cannot have ([`guard`]), and nothing can be changed.
 
 pub mod collection;
+pub mod explain;
 pub mod guard;
 pub mod listener;
 mod respond;
@@ -31,6 +33,7 @@ pub use server::serve;
 
 use crate::{
     model::Report,
+    route::Table,
     runtime::{live::Live, ready::Ready},
     telemetry::Metrics,
 };
@@ -39,6 +42,8 @@ use crate::{
 #[derive(Clone)]
 pub struct State {
     pub report: Live<Report>,
+    /// What is served now.
+    pub table: Live<Table>,
     /// While someone holds a guard of it, `/readyz` answers 503 and names it: `app` registers one for a
     /// drain too.
     pub ready: Ready,

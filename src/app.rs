@@ -88,7 +88,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     };
     let admin_address = admin.as_ref().map(admin::Listener::address);
     if let Some(listener) = admin {
-        let state = admin::State { report: live_report.clone(), ready: ready.clone(), metrics };
+        let state = admin::State {
+            report: live_report.clone(),
+            table: live_table.clone(),
+            ready: ready.clone(),
+            metrics,
+        };
         tasks.spawn("admin", admin::serve(listener, state, admin_watch));
     }
     tasks.spawn("health", prober);

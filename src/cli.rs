@@ -10,6 +10,7 @@ pub mod completions;
 pub mod demo;
 pub mod describe;
 pub mod exit;
+pub mod explain;
 pub mod get;
 pub mod health;
 pub mod print;
@@ -36,6 +37,7 @@ fn dispatch(command: args::Command) -> anyhow::Result<Exit> {
         args::Command::Schema(args) => schema::schema(&args),
         args::Command::Get(args) => get::get(&args),
         args::Command::Describe(args) => describe::describe(&args),
+        args::Command::Explain(args) => explain::explain(&args),
         args::Command::Health(args) => health::health(&args),
         args::Command::Demo(args) => demo::demo(args),
         args::Command::Run(args) => run::run(*args),

@@ -6,6 +6,7 @@
 
 pub mod balance;
 mod builder;
+pub mod explain;
 pub mod hashing;
 mod index;
 mod matching;

@@ -74,9 +74,9 @@ fn load(site: &Site, scenario: &Scenario, seconds: u32) -> anyhow::Result<Loaded
 }
 
 fn wrk(site: &Site, scenario: &Scenario, seconds: u32) -> anyhow::Result<Loaded> {
-    let is_new = matches!(scenario.protocol, Protocol::NewConnection | Protocol::TlsNewConnection);
+    let is_new = scenario.protocol.is_new();
     let script = site.folder.join("load.lua");
-    std::fs::write(&script, lua(scenario, is_new))?;
+    std::fs::write(&script, lua(scenario))?;
     let mut command = on_core(LOAD_CORE, "wrk");
     command.args(["--threads", "1", "--latency", "--timeout", "10s"]);
     command.args(["--connections", &CONNECTIONS.to_string(), "--duration", &format!("{seconds}s")]);
@@ -96,8 +96,8 @@ fn wrk(site: &Site, scenario: &Scenario, seconds: u32) -> anyhow::Result<Loaded>
 }
 
 /// A script for wrk: the host of each request.
-fn lua(scenario: &Scenario, is_new: bool) -> String {
-    let connection = if is_new { "close" } else { "keep-alive" };
+fn lua(scenario: &Scenario) -> String {
+    let connection = if scenario.protocol.is_new() { "close" } else { "keep-alive" };
     let path = scenario.path;
     if scenario.hosts == 1 {
         return format!(

@@ -46,6 +46,14 @@ pub(crate) fn names() -> String {
 // === impl Protocol ===
 
 impl Protocol {
+    /// Whether each request has a connection of its own.
+    pub(crate) fn is_new(self) -> bool {
+        match self {
+            Self::NewConnection | Self::TlsNewConnection => true,
+            Self::KeepAlive | Self::TlsKeepAlive | Self::Http2 | Self::Idle => false,
+        }
+    }
+
     pub(crate) fn is_tls(self) -> bool {
         match self {
             Self::TlsKeepAlive | Self::TlsNewConnection | Self::Http2 => true,

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::{
     Collection, State,
     collection::{Filter, Item},
+    explain,
     guard::Refusal,
     view,
     watch::{self, Watcher},
@@ -72,6 +73,7 @@ pub(super) fn router(state: State, stop: Watch) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1", get(collections))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/explain", get(explained))
         .route("/api/v1/{collection}", get(list))
         .route("/api/v1/{collection}/{name}", get(one_without_namespace))
         .route("/api/v1/{collection}/{namespace}/{name}", get(one).post(action))
@@ -82,7 +84,7 @@ pub(super) fn router(state: State, stop: Watch) -> Router {
 
 async fn index() -> Response {
     let mut text = format!("Portolan {}\n\n", env!("CARGO_PKG_VERSION"));
-    for path in ["/healthz", "/readyz", "/metrics", "/api/v1/status"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/explain?url="] {
         let _ = writeln!(text, "{path}");
     }
     for collection in Collection::LISTED {
@@ -135,6 +137,17 @@ async fn status(Extract(shared): Extract<Shared>) -> Response {
     let report = shared.state.report.load();
     let waiting = waiting_for(&shared.state, &report);
     as_json(StatusCode::OK, &view::render_status(&report, &waiting))
+}
+
+async fn explained(
+    Extract(shared): Extract<Shared>,
+    query: Result<Query<explain::Query>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let bad = |message| Failure::new(StatusCode::BAD_REQUEST, "BadRequest", message);
+    let Query(query) = query.map_err(|error| bad(error.body_text()))?;
+    let (table, report) = (shared.state.table.load(), shared.state.report.load());
+    let explanation = explain::explain(&table, &report, &query).map_err(bad)?;
+    Ok(as_json(StatusCode::OK, &explanation))
 }
 
 async fn collections() -> Response {

@@ -38,11 +38,12 @@ struct Answer {
 async fn start(report: Report) -> Running {
     let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.tcp_address().unwrap();
-    let (publisher, live) = live(report);
+    let (publisher, reports) = live(report);
+    let table = live(Table::default()).1;
     let ready = Ready::new();
     let metrics = Metrics::new();
     metrics.set_config_valid(1);
-    let state = State { report: live, ready: ready.clone(), metrics };
+    let state = State { report: reports, table, ready: ready.clone(), metrics };
     let (stop, watch) = drain::channel();
     let server: futures::future::BoxFuture<'static, ()> = Box::pin(serve(listener, state, watch));
     Running { address, publisher, ready, stop, server: Some(server) }

@@ -31,6 +31,8 @@ pub enum Command {
     Get(GetArgs),
     /// Show everything about one object: spec, origin, conditions, endpoints, recent events
     Describe(DescribeArgs),
+    /// Show which listener, route, rule and endpoint a request gets, and why not the others
+    Explain(ExplainArgs),
     /// Print the JSON Schemas of the documents
     Schema(SchemaArgs),
     /// Try it out: a proxy, three small backends and a directory of routes to edit
@@ -103,6 +105,31 @@ pub struct DescribeArgs {
     pub namespace: Option<String>,
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// A URL, or the name of a container
+    #[arg(value_name = "URL|CONTAINER")]
+    pub subject: String,
+    /// The method of the request
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = parse::explain_format())]
+    pub output: ExplainFormat,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplainFormat {
+    Text,
+    Json,
 }
 
 /// Where the running controller answers.
@@ -191,6 +218,16 @@ const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   portolan describe route books       conditions, endpoints and recent events of a route
   portolan describe container web     why a container is or is not reached";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  portolan explain http://shop.example.com/blog
+                                      who answers this, and why nobody else
+  portolan explain -X POST -H 'X-Env: test' shop.example.com/api
+                                      with a method and a header
+  portolan explain web                why a container is or is not reached
+
+Exit status: 0 something answers, 1 nothing does, 2 usage, or no controller";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:

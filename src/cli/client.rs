@@ -168,7 +168,7 @@ impl Client {
 }
 
 /// The words of an answer that says no.
-fn refused(answer: &Answer) -> anyhow::Error {
+pub(super) fn refused(answer: &Answer) -> anyhow::Error {
     let status = answer.status;
     let words = serde_json::from_slice::<Value>(&answer.body)
         .ok()

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{
-    args::DescribeArgs,
+    args::{DescribeArgs, ServerArgs},
     client::{Client, block_on, list_path},
     exit::{Advised, Exit},
     get::{
@@ -46,6 +46,15 @@ pub fn describe(args: &DescribeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Yes)
 }
 
+/// The same for a container, by its name alone.
+pub fn container(server: &ServerArgs, name: &str) -> anyhow::Result<Exit> {
+    let wanted = Wanted::new(Some(name), None)?;
+    let client = Client::new(server.admin.clone());
+    let described = block_on(read(&client, Collection::Containers, &wanted))?;
+    print::data(&page(&described))?;
+    Ok(if described.object["status"]["routed"] == true { Exit::Yes } else { Exit::No })
+}
+
 async fn read(client: &Client, collection: Collection, wanted: &Wanted) -> anyhow::Result<Described> {
     let mut items = find(client, collection, wanted).await?;
     if items.len() > 1 && items.iter().any(|item| wanted.name.as_deref() == item["metadata"]["name"].as_str())
@@ -66,6 +75,11 @@ async fn read(client: &Client, collection: Collection, wanted: &Wanted) -> anyho
     for backend in backends(&object) {
         let query = [("namespace", Some(backend.0.as_str())), ("name", Some(backend.1.as_str()))];
         endpoints.extend(client.list(&list_path("endpoints", &query)).await?);
+    }
+    if collection == Collection::Containers {
+        // Under this name it stands in backends of any namespace.
+        let name = text(&object["metadata"]["name"]);
+        endpoints.extend(client.list(&list_path("endpoints", &[("name", Some(name.as_str()))])).await?);
     }
     let events = events(client, &object).await?;
     Ok(Described { object, endpoints, events, now: jiff::Timestamp::now().as_second() })

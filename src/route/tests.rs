@@ -458,8 +458,16 @@ proptest! {
         headers.extend(header.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
         let method = if post { Method::POST } else { Method::GET };
         let request = Request { host, path: &path, query: Some(query), method: &method, headers: &headers };
-        let found = find(&table(&[("l", None, &routes)]), &request);
+        let table = table(&[("l", None, &routes)]);
+        let found = find(&table, &request);
         prop_assert_eq!(&found[2..], naive(&routes, &request));
+        // What is explained is what is done, and tells of every match once.
+        let explained = table.socket(&SOCKET.parse().unwrap()).unwrap().explain(&request);
+        let mut winners = explained.candidates.iter().filter(|one| one.verdict == explain::Verdict::Wins);
+        let winner = winners.next().map_or_else(|| "-".to_owned(), |one| format!("{}/{}", one.rule.route, one.rule.rule));
+        prop_assert_eq!((&found[2..], winners.count()), (&*winner, 0));
+        let matches: usize = routes.iter().flat_map(|route| &route.rules).map(Vec::len).sum();
+        prop_assert_eq!(explained.candidates.len() + explained.elsewhere, matches);
     }
 
     #[test]

@@ -136,6 +136,53 @@ fn what_runs_can_be_listed_shown_and_described() {
 }
 
 #[test]
+fn explain_says_who_answers_and_why_nobody_else() {
+    let documents = Documents::new();
+    documents.write(
+        "shop.yaml",
+        "apiVersion: portolan.dev/v1alpha1
+kind: Backend
+metadata: {name: cart, namespace: shop}
+spec: {endpoints: [{address: 127.0.0.1, port: 9}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: cart, namespace: shop}
+spec:
+  hostnames: [books.test]
+  rules:
+  - matches: [{path: {value: /cart}, method: POST}]
+    backendRefs: [{group: portolan.dev, kind: Backend, name: cart}]
+",
+    );
+    documents.write("books.yaml", ROUTE);
+    let portolan = Portolan::builder().config(documents.path()).start();
+    wait::eventually(wait::SOON, "both routes are listed", || {
+        let (_, out, _) = ask(&portolan, &["get", "routes"]);
+        wait::check(out, |out| out.contains("books") && out.contains("cart"), String::clone)
+    });
+    let (code, out, err) = ask(&portolan, &["explain", "-X", "POST", "books.test/cart/1?x=2"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("POST http://books.test:80/cart/1?x=2\n"), "{out}");
+    assert!(out.contains("route: shop/cart rule 0\n") && out.contains("127.0.0.1:9"), "{out}");
+    assert!(out.contains("fits, but loses: a longer prefix comes first"), "{out}");
+
+    // The other method goes to the route whose backend does not exist.
+    let (code, out, _) = ask(&portolan, &["explain", "http://books.test/cart"]);
+    assert!(code == 1 && out.contains("no: the method is `GET`, not `POST`"), "{out}");
+    assert!(out.contains("500, ") && out.contains("nowhere"), "{out}");
+    let (code, out, _) = ask(&portolan, &["explain", "http://bocks.test/"]);
+    assert!(code == 1 && out.contains("answer: 404, "), "{out}");
+    assert!(out.contains("the nearest is `books.test`") && out.contains("and 2 for other hosts"), "{out}");
+    let (code, out, _) = ask(&portolan, &["explain", "-o", "json", "http://books.test/a%2fb"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["answer"]["status"].as_u64()), (1, Some(400)), "{out}");
+    let (code, _, err) = ask(&portolan, &["explain", "ftp://books.test/"]);
+    assert!(code == 2 && err.contains("`ftp` is not a scheme of HTTP"), "{err}");
+    assert_eq!(ask(&portolan, &["explain", "nothing"]).0, 1);
+}
+
+#[test]
 fn a_change_is_followed() {
     let documents = Documents::new();
     documents.write("shop.yaml", ROUTE);

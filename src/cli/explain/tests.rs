@@ -1,0 +1,53 @@
+//! The page that people read.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn the_page_says_who_answers_and_why_the_others_do_not() {
+    let explanation = json!({
+        "request": {"method": "GET", "scheme": "http", "host": "shop.test", "port": 80, "path": "/blog", "query": "a=1"},
+        "note": null,
+        "listeners": [{"name": "default/web/http", "port": 80, "verdict": "wins", "why": ""}],
+        "candidates": [
+            {"route": "default/shop", "rule": "0", "hostname": "shop.test", "match": "prefix /blog", "verdict": "wins", "why": ""},
+            {"route": "default/shop", "rule": "1", "hostname": "shop.test", "match": "prefix /", "verdict": "loses", "why": "a longer prefix comes first"},
+        ],
+        "more": 0,
+        "elsewhere": 3,
+        "answer": {"route": "default/shop", "rule": "0", "backends": [
+            {"weight": 9, "name": "default/blog:80", "endpoints": [{"name": "blog-1", "address": "10.0.0.2:80", "weight": 1, "state": "ready"}]},
+            {"weight": 1, "name": "default/new:80", "status": 503, "why": "1 starting", "endpoints": []},
+        ]},
+    });
+    insta::assert_snapshot!(page(&explanation), @r"
+    GET http://shop.test:80/blog?a=1
+    route: default/shop rule 0
+    backend: default/blog:80 (weight 9)
+      blog-1   10.0.0.2:80   ready
+    backend: default/new:80 (weight 1): 503, 1 starting
+
+    Listeners:
+      default/web/http   port 80   wins
+
+    Matches:
+      default/shop rule 0   shop.test   prefix /blog   wins
+      default/shop rule 1   shop.test   prefix /       fits, but loses: a longer prefix comes first
+      and 3 for other hosts
+    ");
+    assert!(is_served(&explanation["answer"]));
+}
+
+#[test]
+fn what_is_not_served_is_a_no() {
+    for (answer, served) in [
+        (json!({"status": 404, "why": "x"}), false),
+        (json!({"status": 301, "why": "the rule redirects"}), true),
+        (json!({"status": null, "why": "nothing listens"}), false),
+        (json!({"backends": [{"weight": 1, "status": 503, "why": "x"}]}), false),
+        (json!({"backends": [{"weight": 0}, {"weight": 1, "status": 500, "why": "x"}]}), false),
+    ] {
+        assert_eq!(is_served(&answer), served, "{answer}");
+    }
+}
