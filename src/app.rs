@@ -166,6 +166,7 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
         workers: settings.workers,
         hold: settings.hold,
         trusted_proxies: settings.trusted_proxies.clone(),
+        proxy_protocol: settings.proxy_protocol.iter().map(|port| port.get()).collect(),
         server_name: Some(docker::Own::read().hostname())
             .filter(|name| !name.is_empty())
             .and_then(|name| HeaderValue::from_str(name).ok()),

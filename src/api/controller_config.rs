@@ -1,5 +1,7 @@
 //! `ControllerConfig`: the settings that are also flags of `run`.
 
+use std::num::NonZeroU16;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,10 @@ pub struct ControllerConfigSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("uniqueItems" = true))]
     pub trusted_proxies: Vec<String>,
+    /// Ports on which every connection has to begin with a PROXY header (version 1 or 2) from one of `trustedProxies`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("uniqueItems" = true))]
+    pub proxy_protocol: Vec<NonZeroU16>,
 }
 
 /// The form of log lines.

@@ -5,7 +5,7 @@
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
@@ -46,6 +46,8 @@ pub struct Settings {
     pub expose_by_default: bool,
     /// Peers whose `X-Forwarded-…` headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Ports on which connections have to begin with a PROXY header.
+    pub proxy_protocol: Vec<NonZeroU16>,
     /// How often the engine is listed in full.
     pub resync: Duration,
 }
@@ -142,6 +144,7 @@ impl Default for Settings {
             default_host_templates: Template::DEFAULTS.map(str::to_owned).to_vec(),
             expose_by_default: true,
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
             resync: Duration::from_mins(1),
         }
     }

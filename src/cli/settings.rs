@@ -7,6 +7,7 @@ mod tests;
 
 use std::{
     fmt,
+    num::NonZeroU16,
     path::{Path, PathBuf},
 };
 
@@ -125,9 +126,11 @@ pub fn resolve(
             .or(file.and_then(|file| file.spec.expose_by_default))
             .unwrap_or(defaults.expose_by_default),
         trusted_proxies: trusted_proxies(args.trusted_proxies, fields)?,
+        proxy_protocol: proxy_protocol(args.proxy_protocol, file),
         resync: or(args.resync, fields.resync()?, defaults.resync),
     };
     warnings.extend(not_served(file));
+    warnings.extend(nobody_may_introduce(&settings));
     if !settings.compat.is_empty() {
         warnings.push("labels of others are not read yet: `--compat` has no effect".to_owned());
     }
@@ -287,6 +290,25 @@ fn host_templates(
         fields.text("spec.defaultHostTemplate", |spec| &spec.default_host_template, parse::host_templates)?;
     let default = HostTemplates(Settings::default().default_host_templates);
     Ok(switch(flag, field, Some(default)).map_or_else(Vec::new, |templates| templates.0))
+}
+
+fn proxy_protocol(flag: Vec<NonZeroU16>, file: Option<&FileConfig>) -> Vec<NonZeroU16> {
+    match file {
+        Some(file) if flag.is_empty() => file.spec.proxy_protocol.clone(),
+        Some(_) | None => flag,
+    }
+}
+
+/// Ports that ask for a PROXY header where nobody's would be believed.
+fn nobody_may_introduce(settings: &Settings) -> Option<String> {
+    let ports: Vec<String> = settings.proxy_protocol.iter().map(ToString::to_string).collect();
+    (!ports.is_empty() && settings.trusted_proxies.is_empty()).then(|| {
+        format!(
+            "every connection on port {} will be closed: `--proxy-protocol` takes PROXY headers only from \
+             `--trusted-proxies`, which names nobody; name the load balancers there",
+            ports.join(", ")
+        )
+    })
 }
 
 fn trusted_proxies(flag: Vec<Cidr>, fields: Fields<'_>) -> Result<Vec<Cidr>, InvalidSetting> {

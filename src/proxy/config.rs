@@ -15,6 +15,8 @@ pub struct Config {
     pub hold: Duration,
     /// Peers whose word about the client is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Ports on which every connection has to begin with a PROXY header, from one of `trusted_proxies`.
+    pub proxy_protocol: Vec<u16>,
     /// `X-Forwarded-Server`; left out where absent.
     pub server_name: Option<HeaderValue>,
     /// How long connections are still accepted after a drain was asked for.
@@ -89,6 +91,7 @@ impl Default for Config {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             hold: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
             server_name: None,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),

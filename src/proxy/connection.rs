@@ -6,6 +6,7 @@
 mod http2;
 mod io;
 mod pace;
+pub(super) mod preamble;
 mod transport;
 
 use std::{

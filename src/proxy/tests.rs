@@ -6,6 +6,7 @@ mod grpc;
 mod h2c;
 mod hostile;
 mod http2;
+mod introduced;
 mod lifecycle;
 mod mirrors;
 mod records;

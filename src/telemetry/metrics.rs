@@ -50,6 +50,7 @@ struct All {
     upstream_errors: Family<2, Count>,
     retries: Family<1, Count>,
     mirrored: Family<2, Count>,
+    unintroduced: Family<1, Count>,
     connections: Family<2, Count>,
     bytes: Family<1, Count>,
     held: Family<0, Count>,
@@ -102,13 +103,14 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let mut families = self.all.registry.gather();
-        let sharded: [&dyn Collector; 11] = [
+        let sharded: [&dyn Collector; 12] = [
             &self.all.requests,
             &self.all.request_seconds,
             &self.all.upstream_seconds,
             &self.all.upstream_errors,
             &self.all.retries,
             &self.all.mirrored,
+            &self.all.unintroduced,
             &self.all.connections,
             &self.all.bytes,
             &self.all.held,
@@ -241,6 +243,11 @@ impl WorkerMetrics {
         self.metrics.all.mirrored.part(self.worker, [backend.clone(), word(result)])
     }
 
+    /// `portolan_proxy_protocol_refused_total`: connections that were closed for their PROXY header.
+    pub fn unintroduced(&self, reason: &'static str) -> Arc<Count> {
+        self.metrics.all.unintroduced.part(self.worker, [word(reason)])
+    }
+
     /// `portolan_connections`, a gauge; `listener` is the address that is listened on.
     pub fn connections(&self, listener: &Arc<str>, state: &'static str) -> Arc<Count> {
         self.metrics.all.connections.part(self.worker, [listener.clone(), word(state)])
@@ -315,6 +322,12 @@ impl All {
                 ["backend", "kind"],
             )?,
             retries: Family::new("portolan_retries_total", "Tries after the first.", COUNTER, ["backend"])?,
+            unintroduced: Family::new(
+                "portolan_proxy_protocol_refused_total",
+                "Connections closed because of their PROXY header.",
+                COUNTER,
+                ["reason"],
+            )?,
             mirrored: Family::new(
                 "portolan_mirrored_requests_total",
                 "Copies of requests for other backends.",

@@ -1,7 +1,11 @@
 //! The flags of `run`. Each has a variable `PORTOLAN_…` and a field of `ControllerConfig`; what is absent is `None`, so
 //! that the layers below can speak.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{ArgMatches, parser::ValueSource};
 
@@ -121,6 +125,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", env = "PORTOLAN_TRUSTED_PROXIES", hide_env_values = true)]
     #[arg(value_delimiter = ',')]
     pub trusted_proxies: Vec<Cidr>,
+
+    /// Ports on which every connection has to begin with a PROXY header from one of --trusted-proxies [default: none]
+    #[arg(long, value_name = "PORTS", env = "PORTOLAN_PROXY_PROTOCOL", hide_env_values = true)]
+    #[arg(value_delimiter = ',')]
+    pub proxy_protocol: Vec<NonZeroU16>,
 }
 
 const EXAMPLES: &str = "\

@@ -43,9 +43,11 @@ fn without_a_word_the_defaults_hold() {
 fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     let spec = r#"{"http": ":8081", "hold": "1s", "workers": 3, "logFormat": "json", "exposeByDefault": false,
         "accessLog": {"format": "json", "path": "access.log"}, "compat": ["caddy", "traefik"],
-        "trustedProxies": ["10.0.0.0/8"], "defaultHostTemplate": "{name}.test", "stateDir": "off"}"#;
+        "trustedProxies": ["10.0.0.0/8"], "proxyProtocol": [80, 443],
+        "defaultHostTemplate": "{name}.test", "stateDir": "off"}"#;
     let from_file = settings("", spec);
     assert_eq!(from_file.http, Some("0.0.0.0:8081".parse().unwrap()));
+    assert_eq!(from_file.proxy_protocol.iter().map(|port| port.get()).collect::<Vec<_>>(), [80, 443]);
     assert_eq!((from_file.hold, from_file.workers.get()), (Duration::from_secs(1), 3));
     assert_eq!((from_file.log.format, from_file.expose_by_default), (LogFormat::Json, false));
     assert_eq!(from_file.access_log.path, Some("conf/access.log".into()));
@@ -54,7 +56,7 @@ fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     assert_eq!((from_file.state_dir, from_file.removal_delay), (None, Duration::from_secs(10)));
 
     let flags = "--http off --hold 2s --workers 1 --log-format text --expose-by-default=true --access-log off \
-        --compat nginx-proxy --trusted-proxies ::1 --default-host-template off --state-dir /s";
+        --compat nginx-proxy --trusted-proxies ::1 --proxy-protocol 81 --default-host-template off --state-dir /s";
     let from_flags = settings(flags, spec);
     assert_eq!((from_flags.http, from_flags.hold), (None, Duration::from_secs(2)));
     assert_eq!((from_flags.workers.get(), from_flags.log.format), (1, LogFormat::Text));
@@ -62,7 +64,16 @@ fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     assert_eq!(from_flags.access_log.format, AccessLogFormat::Off);
     assert_eq!(from_flags.compat, [Dialect::NginxProxy]);
     assert_eq!(from_flags.trusted_proxies, ["::1".parse().unwrap()]);
+    assert_eq!(from_flags.proxy_protocol.iter().map(|port| port.get()).collect::<Vec<_>>(), [81]);
     assert_eq!(from_flags.state_dir, Some("/s".into()));
+}
+
+#[test]
+fn a_port_whose_every_connection_would_be_closed_is_warned_of() {
+    let warnings = |spec: &str| resolve(args(""), Some(&file(spec)), &home()).unwrap().warnings;
+    let [warning] = &warnings(r#"{"proxyProtocol": [80]}"#)[..] else { panic!("one warning") };
+    assert!(warning.contains("port 80") && warning.contains("--trusted-proxies"), "{warning}");
+    assert_eq!(warnings(r#"{"proxyProtocol": [80], "trustedProxies": ["10.0.0.0/8"]}"#), [""; 0]);
 }
 
 #[test]

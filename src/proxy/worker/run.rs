@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Worker;
 use crate::{
-    proxy::connection::{self, Connection, SocketCounts, Word},
+    proxy::connection::{self, Connection, SocketCounts, Word, preamble},
     route::Table,
     runtime::{
         live::Live,
@@ -165,11 +165,40 @@ impl Worker {
         let mut tasks = self.tasks.borrow_mut();
         tasks.spawn_local("connection", async move {
             let _listed = listed;
+            let (mut stream, mut connection) = (stream, connection);
+            if worker.config.proxy_protocol.contains(&socket.port()) {
+                match worker.introduce(number, connection, &mut stream).await {
+                    Some(introduced) => connection = introduced,
+                    None => return,
+                }
+            }
             connection::serve(worker, connection, stream).await;
         });
         // Two for each new one: the list of ended tasks does not grow.
         for _ in 0..2 {
             self.reap(&mut tasks);
+        }
+    }
+
+    /// The connection in the name of the client that its first bytes tell of; `None` where that is refused.
+    async fn introduce(
+        &self,
+        number: u64,
+        sender: Rc<Connection>,
+        stream: &mut tokio::net::TcpStream,
+    ) -> Option<Rc<Connection>> {
+        match preamble::client(&sender, stream).await {
+            Ok(None) => Some(sender),
+            Ok(Some(client)) => {
+                let client = Rc::new(Connection::new(self, client, sender.socket, sender.counts.clone()));
+                self.connections.borrow_mut().insert(number, client.clone());
+                Some(client)
+            }
+            Err(refused) => {
+                tracing::debug!(peer = %sender.peer, socket = %sender.socket, %refused, "a connection was closed");
+                self.metrics.unintroduced(refused.word()).add(1);
+                None
+            }
         }
     }
 
