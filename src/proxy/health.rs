@@ -29,7 +29,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, mut table: Live<Table>, mut reports: 
     let mut asking = FuturesUnordered::new();
     let mut news = fleet.news();
     let mut returns = None;
-    rounds.adopt(fleet.adopt(&table.load()), Instant::now());
+    rounds.adopt(fleet.adopt(|| table.load()), Instant::now());
     news.mark_changed();
     loop {
         let now = Instant::now();
@@ -51,7 +51,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, mut table: Live<Table>, mut reports: 
         // No arm loses anything when another one is taken: each can be asked again.
         tokio::select! {
             () = table.changed() => {
-                rounds.adopt(fleet.adopt(&table.load()), Instant::now());
+                rounds.adopt(fleet.adopt(|| table.load()), Instant::now());
                 news.mark_changed();
             }
             Some((key, outcome)) = asking.next() => rounds.end(&key, outcome, Instant::now()),

@@ -31,6 +31,8 @@ use crate::{
 pub(in crate::proxy) struct Fleet {
     workers: usize,
     groups: Mutex<BTreeMap<Arc<str>, Arc<Group>>>,
+    /// Counts the tables that were adopted.
+    round: AtomicU64,
     /// Counts what people and waiting requests should be told of.
     news: watch::Sender<u64>,
 }
@@ -38,6 +40,8 @@ pub(in crate::proxy) struct Fleet {
 /// A backend's endpoints.
 #[derive(Debug)]
 pub(in crate::proxy) struct Group {
+    /// The round in which a table had it last.
+    round: AtomicU64,
     members: Mutex<BTreeMap<Address, Arc<Member>>>,
     lookup: Mutex<Option<Hashed>>,
     /// Counts the changes that matter to a choice.
@@ -51,6 +55,8 @@ pub(in crate::proxy) struct Group {
 /// One endpoint of one backend.
 #[derive(Debug)]
 pub(in crate::proxy) struct Member {
+    /// See [`Group::round`].
+    round: AtomicU64,
     vitals: Mutex<Vitals>,
     /// Errors in a row.
     pub(super) errors: AtomicU32,
@@ -87,7 +93,7 @@ pub(in crate::proxy) struct Seen {
 
 impl Fleet {
     pub(in crate::proxy) fn new(workers: usize) -> Self {
-        Self { workers, groups: Mutex::default(), news: watch::Sender::new(0) }
+        Self { workers, groups: Mutex::default(), round: AtomicU64::new(0), news: watch::Sender::new(0) }
     }
 
     /// Tells when something of note has changed.
@@ -100,11 +106,18 @@ impl Fleet {
         let mut groups = lock(&self.groups);
         let group =
             groups.entry(backend.name.clone()).or_insert_with(|| Arc::new(Group::new(self.news.clone())));
-        (group.clone(), group.meet(backend, self.workers))
+        let round = self.round.load(Ordering::SeqCst);
+        group.round.store(round, Ordering::SeqCst);
+        (group.clone(), group.meet(backend, self.workers, round))
     }
 
     /// Takes note of a new table: forgets what is not in it, and lists what is.
-    pub(in crate::proxy) fn adopt(&self, table: &Table) -> Vec<Seen> {
+    ///
+    /// A worker may have met the endpoints of a table that comes while this one is adopted: what anybody has met since
+    /// the round began stays. So the table is loaded after that.
+    pub(in crate::proxy) fn adopt(&self, load: impl FnOnce() -> Arc<Table>) -> Vec<Seen> {
+        let round = self.round.fetch_add(1, Ordering::SeqCst) + 1;
+        let table = load();
         let mut names = BTreeSet::new();
         let mut seen = Vec::new();
         let sockets = table.sockets().filter_map(|address| table.socket(address));
@@ -115,7 +128,7 @@ impl Fleet {
                     && names.insert(&backend.name)
                 {
                     let (group, members) = self.group(backend);
-                    group.keep_only(backend);
+                    group.forget(backend, round);
                     seen.extend(backend.endpoints.iter().zip(members).map(|(endpoint, member)| Seen {
                         backend: backend.clone(),
                         address: endpoint.address.clone(),
@@ -126,7 +139,7 @@ impl Fleet {
                 }
             }
         }
-        lock(&self.groups).retain(|name, _| names.contains(name));
+        lock(&self.groups).retain(|_, group| group.round.load(Ordering::SeqCst) >= round);
         seen
     }
 
@@ -158,6 +171,7 @@ impl Default for Fleet {
 impl Group {
     fn new(news: watch::Sender<u64>) -> Self {
         Self {
+            round: AtomicU64::new(0),
             members: Mutex::default(),
             lookup: Mutex::default(),
             epoch: AtomicU64::new(0),
@@ -167,30 +181,30 @@ impl Group {
         }
     }
 
-    fn meet(&self, backend: &route::Backend, workers: usize) -> Vec<Arc<Member>> {
+    fn meet(&self, backend: &route::Backend, workers: usize, round: u64) -> Vec<Arc<Member>> {
         let check = backend.policy.check.as_ref();
         let mut members = lock(&self.members);
         let mut meet = |endpoint: &route::Endpoint| {
             let member = members.entry(endpoint.address.clone()).or_insert_with(|| {
                 Arc::new(Member {
+                    round: AtomicU64::new(round),
                     vitals: Mutex::new(Vitals::new(check, Instant::now())),
                     errors: AtomicU32::new(0),
                     busy: AtomicU32::new(0),
                     under_way: (0..workers).map(|_| Shard::default()).collect(),
                 })
             });
+            member.round.store(round, Ordering::SeqCst);
             member.clone()
         };
         backend.endpoints.iter().map(&mut meet).collect()
     }
 
-    /// Forgets the endpoints that the backend does not have.
-    fn keep_only(&self, backend: &route::Backend) {
-        let addresses: BTreeSet<&Address> =
-            backend.endpoints.iter().map(|endpoint| &endpoint.address).collect();
+    /// Forgets the endpoints that nobody has met since the round began.
+    fn forget(&self, backend: &route::Backend, round: u64) {
         let mut change = Change::None;
         let mut members = lock(&self.members);
-        members.retain(|address, _| addresses.contains(address));
+        members.retain(|_, member| member.round.load(Ordering::SeqCst) >= round);
         for member in members.values() {
             change = change.max(member.vitals().checked_by(backend.policy.check.as_ref()));
         }

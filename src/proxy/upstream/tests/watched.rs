@@ -244,7 +244,7 @@ fn what_is_known_survives_a_new_table_and_is_forgotten_with_the_endpoint() {
     let world = World::new(&[1, 1], checked());
     world.found(0, Ok(()));
     assert_eq!(picks(&world.backend(), 2), [0, 0], "another table, the same endpoints");
-    world.upstreams.fleet.adopt(&Table::default());
+    world.upstreams.fleet.adopt(Arc::default);
     assert!(pick(&world.backend(), &[]).is_none(), "all are new");
 }
 
@@ -256,4 +256,17 @@ fn workers_share_one_lookup_and_a_table_that_changes_no_endpoint_keeps_it() {
     assert!(Arc::ptr_eq(&lookup, &group.lookup(&world.table).unwrap()));
     let more = table_backend(&[1, 1, 1], (*world.table.policy).clone());
     assert!(!Arc::ptr_eq(&lookup, &group.lookup(&more).unwrap()));
+}
+
+#[test]
+fn what_a_worker_meets_of_the_next_table_while_one_is_adopted_is_not_forgotten() {
+    let world = World::new(&[1], checked());
+    let mut met = None;
+    world.upstreams.fleet.adopt(|| {
+        // The table is loaded; a worker has the next one already.
+        met = Some(world.backend());
+        Arc::default()
+    });
+    world.found(0, Ok(()));
+    assert!(pick(&met.unwrap(), &[]).is_some(), "what is found out reaches the worker");
 }
