@@ -133,6 +133,7 @@ fn containers(count: usize) -> Snapshot {
                 meta: meta(Kind::Backend, &container.name),
                 endpoints: vec![Endpoint { target, port: None, weight: 1, scheme: Scheme::Http }],
                 policy: Arc::default(),
+                tls: portolan::model::BackendTls::default(),
                 unsupported: Vec::new(),
             })),
         );

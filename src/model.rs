@@ -4,6 +4,7 @@
 //! [`crate::plan`] reads them.
 
 mod backend;
+mod backend_tls;
 mod certificate;
 mod cidr;
 mod cors;
@@ -19,6 +20,7 @@ mod status;
 mod workload;
 
 pub use backend::{Backend, Endpoint, EndpointTarget, Scheme, Service, ServiceKind, ServicePort};
+pub use backend_tls::{Authorities, AuthorityRefs, BackendTls, BackendTlsPolicy, EndpointTls, SubjectName};
 pub use certificate::{
     Certificate, CertificateOrders, CertificateRefs, CertificateSource, CertifiedKey, ClientValidation,
     ConfigMap, Der, FrontendTls, Issued, KeyForm, ListenerTls, ObjectRef, PrivateKey, Secret, TlsVersion,

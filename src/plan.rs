@@ -14,6 +14,7 @@ use crate::{
     route::Table,
 };
 
+mod backend_tls;
 mod backends;
 mod candidates;
 mod certificates;

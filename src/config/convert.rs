@@ -3,6 +3,7 @@
 //! What is valid but not served yet becomes an [`Unsupported`] at the place where it was written, never nothing.
 
 mod backend;
+mod backend_tls;
 mod certificate;
 mod gateway;
 mod grpc_route;
@@ -64,11 +65,10 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
         Object::ListenerSet(set) => {
             Resource::ListenerSet(Arc::new(gateway::listener_set(&set.spec, meta, &spec, &mut notes)))
         }
-        Object::BackendTlsPolicy(policy) => Resource::Unserved(Arc::new(UnservedRoute {
-            meta,
-            parents: Vec::new(),
-            targets: policy.spec.target_refs.iter().map(policy_target).collect(),
-        })),
+        Object::BackendTlsPolicy(policy) => {
+            let policy = backend_tls::policy(&policy.spec, meta, &spec, &mut notes);
+            Resource::BackendTlsPolicy(Arc::new(policy))
+        }
         Object::Filter(_) | Object::Rollout(_) => unserved(meta, &[]),
         Object::Certificate(certificate) => Resource::Certificate(Arc::new(certificate::certificate(
             &certificate.spec,
@@ -137,7 +137,7 @@ pub fn kind(object: &Object) -> Kind {
 
 fn unserved(meta: Meta, written: &[api::ParentReference]) -> Resource {
     let parents = parents(written, &meta);
-    Resource::Unserved(Arc::new(UnservedRoute { meta, parents, targets: Vec::new() }))
+    Resource::Unserved(Arc::new(UnservedRoute { meta, parents }))
 }
 
 fn policy_target(written: &api::PolicyTargetReference) -> PolicyTarget {

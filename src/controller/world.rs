@@ -384,6 +384,7 @@ fn holds_certificate(object: &Arc<config::Object>) -> bool {
         | Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)

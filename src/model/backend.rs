@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, path::Path, sync::Arc};
 
-use super::{BackendPolicy, Host, LabelSelector, Meta, Unsupported, WorkloadId};
+use super::{BackendPolicy, BackendTls, Host, LabelSelector, Meta, Unsupported, WorkloadId};
 
 /// Portolan's own `Backend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Backend {
     pub meta: Meta,
     pub endpoints: Vec<Endpoint>,
     pub policy: Arc<BackendPolicy>,
+    /// For endpoints that speak TLS.
+    pub tls: BackendTls,
     pub unsupported: Vec<Unsupported>,
 }
 

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    Backend, Certificate, CertificateOrders, CertificateSource, ConfigMap, Gateway, GatewayClass,
-    HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef, ReferenceGrant, ResourceId, Secret,
-    Service, Workload, WorkloadId,
+    Backend, BackendTlsPolicy, Certificate, CertificateOrders, CertificateSource, ConfigMap, Gateway,
+    GatewayClass, HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef, ReferenceGrant,
+    ResourceId, Secret, Service, Workload, WorkloadId,
 };
 
 /// Everything that [`crate::plan::plan`] may look at.
@@ -39,6 +39,7 @@ pub enum Resource {
     ListenerSet(Arc<ListenerSet>),
     HttpRoute(Arc<HttpRoute>),
     ReferenceGrant(Arc<ReferenceGrant>),
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Service(Arc<Service>),
     Backend(Arc<Backend>),
     /// A valid object of a kind that is not served yet.
@@ -55,8 +56,6 @@ pub enum Resource {
 pub struct UnservedRoute {
     pub meta: Meta,
     pub parents: Vec<ParentRef>,
-    /// What a `BackendTLSPolicy` demands TLS for: none of it may be spoken to in plaintext.
-    pub targets: Vec<PolicyTarget>,
 }
 
 /// What a policy applies to; always in the policy's own namespace.
@@ -102,6 +101,7 @@ impl Resource {
             Self::ListenerSet(set) => &set.meta,
             Self::HttpRoute(route) => &route.meta,
             Self::ReferenceGrant(grant) => &grant.meta,
+            Self::BackendTlsPolicy(policy) => &policy.meta,
             Self::Service(service) => &service.meta,
             Self::Backend(backend) => &backend.meta,
             Self::Unserved(object) => &object.meta,
@@ -122,6 +122,7 @@ impl Resource {
             Self::ListenerSet(set) => &mut Arc::make_mut(set).meta,
             Self::HttpRoute(route) => &mut Arc::make_mut(route).meta,
             Self::ReferenceGrant(grant) => &mut Arc::make_mut(grant).meta,
+            Self::BackendTlsPolicy(policy) => &mut Arc::make_mut(policy).meta,
             Self::Service(service) => &mut Arc::make_mut(service).meta,
             Self::Backend(backend) => &mut Arc::make_mut(backend).meta,
             Self::Unserved(object) => &mut Arc::make_mut(object).meta,
@@ -162,6 +163,7 @@ impl Snapshot {
                 | Resource::HttpRoute(_)
                 | Resource::ReferenceGrant(_)
                 | Resource::ListenerSet(_)
+                | Resource::BackendTlsPolicy(_)
                 | Resource::Unserved(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)

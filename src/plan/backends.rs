@@ -8,15 +8,17 @@ use std::{
 
 use super::{
     Plan, WorkloadPlan,
-    candidates::{Gathered, Gatherer},
+    backend_tls::Policies,
+    candidates::{Demand, Gathered, Gatherer},
     grants::{self, Grants},
     names::Names,
     words,
 };
 use crate::{
     model::{
-        Backend, BackendRef, BackendReport, HttpRoute, Kind, PolicyTarget, Problem, Resource, ResourceId,
-        Scheme, Service, ServiceKind, ServicePort, Snapshot, Workload, WorkloadId,
+        Backend, BackendRef, BackendReport, BackendTls, BackendTlsPolicy, HttpRoute, Kind, PolicyTarget,
+        Problem, Resource, ResourceId, Scheme, Service, ServiceKind, ServicePort, Snapshot, Workload,
+        WorkloadId,
     },
     route::{self, Target},
 };
@@ -26,8 +28,8 @@ pub(super) struct Backends<'a> {
     snapshot: &'a Snapshot,
     names: Names<'a>,
     grants: Grants<'a>,
-    /// What demands TLS towards backends, by namespace and name of the target.
-    policies: BTreeMap<(&'a str, &'a str), Vec<(&'a ResourceId, &'a PolicyTarget)>>,
+    /// What demands TLS towards backends.
+    policies: Policies<'a>,
     resolved: BTreeMap<Key, Entry>,
 }
 
@@ -75,22 +77,11 @@ enum Meaning<'a> {
 
 impl<'a> Backends<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        let mut policies: BTreeMap<(&str, &str), Vec<(&ResourceId, &PolicyTarget)>> = BTreeMap::new();
-        for resource in snapshot.resources.values() {
-            if let Resource::Unserved(object) = resource
-                && object.meta.id.kind == Kind::BackendTlsPolicy
-            {
-                for target in &object.targets {
-                    let place = (&*object.meta.id.namespace, &*target.name);
-                    policies.entry(place).or_default().push((&object.meta.id, target));
-                }
-            }
-        }
         Self {
             snapshot,
             names: Names::new(snapshot),
             grants: Grants::new(snapshot),
-            policies,
+            policies: Policies::new(snapshot),
             resolved: BTreeMap::new(),
         }
     }
@@ -157,6 +148,14 @@ impl<'a> Backends<'a> {
         let from = Gatherer { snapshot: self.snapshot, names: &self.names };
         let meaning = self.meaning(key).ok_or_else(|| self.not_found(key))?;
         let policy = self.policy(key, &meaning);
+        let own = match &meaning {
+            Meaning::Backend(backend) => self.policies.of_backend(&backend.meta.id, &backend.tls),
+            Meaning::Service(service) => self.policies.of_backend(&service.meta.id, &BackendTls::default()),
+            Meaning::Workloads(..) => {
+                let id = ResourceId { kind: Kind::Service, namespace: key.0.clone(), name: key.1.clone() };
+                self.policies.of_backend(&id, &BackendTls::default())
+            }
+        };
         let mut gathered = match meaning {
             Meaning::Backend(backend) => from.of_backend(backend, port),
             Meaning::Service(service) => {
@@ -168,20 +167,20 @@ impl<'a> Backends<'a> {
             }
             Meaning::Workloads(words, workloads) => from.of_workloads(words, workloads, port),
         };
-        if key.4 == Scheme::H2c {
-            gathered.prefer_h2c();
+        match policy {
+            Some(policy) => gathered.secure(&self.policies.of_policy(policy), Demand::All),
+            None => gathered.secure(&own, Demand::AsWritten),
         }
-        if let Some(policy) = policy {
-            gathered.demand_tls(policy);
+        if key.4 == Scheme::H2c {
+            gathered.prefer_http2();
         }
         gathered.watched(self.snapshot.health.0.get(&backend_name(key)));
         Ok(gathered)
     }
 
     /// The policy that demands TLS for this reference. One that names a port is held to it only where ports have names.
-    fn policy(&self, key: &Key, meaning: &Meaning<'_>) -> Option<&'a ResourceId> {
+    fn policy(&self, key: &Key, meaning: &Meaning<'_>) -> Option<&'a BackendTlsPolicy> {
         let (namespace, name, _, port, _) = key;
-        let policies = self.policies.get(&(&**namespace, &**name))?;
         let applies = |target: &PolicyTarget| match (&*target.group, &*target.kind, meaning) {
             ("", "Service", Meaning::Service(service)) => {
                 let named = |port: &&ServicePort| port.name.is_some() && port.name == target.section;
@@ -192,7 +191,11 @@ impl<'a> Backends<'a> {
             | ("portolan.dev", "Backend", Meaning::Backend(_)) => true,
             _ => false,
         };
-        policies.iter().find(|(_, target)| applies(target)).map(|(id, _)| *id)
+        self.policies.find((namespace, name), applies)
+    }
+
+    pub(super) fn policies(&self) -> &Policies<'a> {
+        &self.policies
     }
 
     fn not_found(&self, key: &Key) -> Failure {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, sync::Arc};
 
 use super::{
+    backend_tls,
     backends::{Failure, Resolved},
     endpoints::{self, Refusal, Wish},
     names::Names,
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     model::{
         Backend, BackendPolicy, BackendReport, EndpointHealth, EndpointReport, EndpointState, EndpointTarget,
-        HealthUse, LabelSelector, Origin, Problem, ResourceId, Scheme, Service, ServiceKind, ServicePort,
+        EndpointTls, HealthUse, LabelSelector, Origin, Problem, Scheme, Service, ServiceKind, ServicePort,
         Severity, Snapshot, Workload, WorkloadId,
     },
     route::{self, Address},
@@ -24,8 +25,18 @@ struct Candidate {
     found: Result<Address, Refusal>,
     /// Where it is, if nothing but its health speaks against it.
     despite: Option<Address>,
+    /// How TLS is spoken to it; plaintext where absent.
+    tls: Option<Arc<EndpointTls>>,
     /// What the data plane knows of it, if it is watched.
     health: Option<EndpointHealth>,
+}
+
+/// Which endpoints are spoken to by TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    All,
+    /// Those whose scheme is `https`.
+    AsWritten,
 }
 
 /// How much traffic, and how it is spoken to.
@@ -141,7 +152,7 @@ impl<'a> Gatherer<'_, 'a> {
             Ok(_) | Err(_) => None,
         };
         let (name, workload) = (workload.name.clone(), Some(workload.id.clone()));
-        Candidate { name, workload, terms, found, despite, health: None }
+        Candidate { name, workload, terms, found, despite, tls: None, health: None }
     }
 
     fn hostname(self, host: &str, port: Option<NonZeroU16>, terms: Terms) -> Vec<Candidate> {
@@ -223,38 +234,40 @@ impl Terms {
 
 impl Gathered {
     fn new(resolved: String, candidates: Vec<Candidate>) -> Self {
-        let mut gathered = Self { resolved, candidates, policy: Arc::default(), unspoken: None };
-        for candidate in &mut gathered.candidates {
-            if candidate.terms.scheme == Scheme::Https && candidate.found.is_ok() {
-                candidate.found = Err(candidate.unspoken_scheme());
+        Self { resolved, candidates, policy: Arc::default(), unspoken: None }
+    }
+
+    /// What is not said to speak anything in particular speaks HTTP/2: over TLS where it is spoken to by that.
+    pub(super) fn prefer_http2(&mut self) {
+        for candidate in &mut self.candidates {
+            candidate.terms.scheme = Scheme::H2c;
+        }
+    }
+
+    /// How endpoints that want TLS are spoken to. Where that cannot be they are not spoken to at all.
+    pub(super) fn secure(&mut self, terms: &Result<backend_tls::Terms, String>, demand: Demand) {
+        let mut plain = 0;
+        for candidate in &mut self.candidates {
+            if demand == Demand::AsWritten && candidate.terms.scheme != Scheme::Https {
+                plain += 1;
+                continue;
+            }
+            match terms {
+                Ok(terms) => candidate.tls = Some(Arc::new(terms.of_endpoint(&candidate.name))),
+                Err(why) => {
+                    candidate.despite = None;
+                    if candidate.found.is_ok() {
+                        candidate.found = Err(unspoken(why.clone()));
+                    }
+                }
             }
         }
-        // A scheme that cannot be spoken yet, if no endpoint has another.
-        if let Some(first) = gathered.candidates.first().map(|candidate| candidate.terms.scheme)
-            && gathered.candidates.iter().all(|candidate| candidate.terms.scheme == Scheme::Https)
+        if let Err(why) = terms
+            && plain == 0
+            && !self.candidates.is_empty()
         {
-            gathered.unspoken = Some(format!("wants `{}`, which is not served yet", first.as_str()));
+            self.unspoken = Some(format!("wants TLS and is not spoken to: {why}"));
         }
-        gathered
-    }
-
-    /// What is not said to speak anything in particular speaks HTTP/2.
-    pub(super) fn prefer_h2c(&mut self) {
-        for terms in self.candidates.iter_mut().map(|candidate| &mut candidate.terms) {
-            terms.scheme = match terms.scheme {
-                Scheme::Http | Scheme::H2c => Scheme::H2c,
-                Scheme::Https => Scheme::Https,
-            };
-        }
-    }
-
-    /// Nothing of it may be spoken to in plaintext, because this policy says so.
-    pub(super) fn demand_tls(&mut self, policy: &ResourceId) {
-        let why = format!("{policy} demands TLS towards it, which is not served yet");
-        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.found.is_ok()) {
-            candidate.found = Err(unspoken(why.clone()));
-        }
-        self.unspoken = Some(format!("is not spoken to: {why}, and plaintext is out of the question"));
     }
 
     /// Takes note of what the data plane has found out about its endpoints. It tells people; requests are sent by what
@@ -301,7 +314,11 @@ impl Gathered {
             }
             let Terms { weight, scheme } = candidate.terms;
             let Ok(address) = candidate.found else { continue };
-            let found = route::Endpoint { address: address.clone(), scheme, weight, name: candidate.name };
+            let tls = candidate.tls;
+            // HTTP/2 is chosen by ALPN then; everything else is HTTP/1.
+            let scheme = if tls.is_some() && scheme == Scheme::Http { Scheme::Https } else { scheme };
+            let found =
+                route::Endpoint { address: address.clone(), scheme, weight, name: candidate.name, tls };
             let known = endpoints.entry(address).or_insert_with(|| found.clone());
             if (found.weight, &known.name) > (known.weight, &found.name) {
                 *known = found;
@@ -323,16 +340,7 @@ fn unspoken(message: String) -> Refusal {
 
 impl Candidate {
     fn plain(name: Arc<str>, terms: Terms, found: Result<Address, Refusal>) -> Self {
-        Self { name, workload: None, terms, found, despite: None, health: None }
-    }
-
-    fn unspoken_scheme(&self) -> Refusal {
-        let what = if self.workload.is_some() { "container" } else { "endpoint" };
-        let (name, scheme) = (&self.name, self.terms.scheme.as_str());
-        let message = format!("{what} `{name}` wants the scheme `{scheme}`, which is not served yet");
-        let hint =
-            "name a port that speaks HTTP/1.1 or h2c in cleartext, with the scheme `http` or `h2c`".into();
-        Refusal { hint: Some(hint), ..unspoken(message) }
+        Self { name, workload: None, terms, found, despite: None, tls: None, health: None }
     }
 
     fn report(&self) -> EndpointReport {

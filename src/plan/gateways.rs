@@ -64,6 +64,7 @@ impl<'a> Gateways<'a> {
                 Resource::ListenerSet(set) => sets.push(set),
                 Resource::HttpRoute(_)
                 | Resource::ReferenceGrant(_)
+                | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
                 | Resource::Backend(_)
                 | Resource::Unserved(_)
@@ -214,6 +215,7 @@ fn foreign_controller<'a>(snapshot: &'a Snapshot, gateway: &Gateway) -> Option<&
         | Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)

@@ -40,10 +40,12 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
             Resource::GatewayClass(_)
             | Resource::Gateway(_)
             | Resource::ListenerSet(_)
-            | Resource::HttpRoute(_) => continue,
+            | Resource::HttpRoute(_)
+            | Resource::BackendTlsPolicy(_) => continue,
         };
         statuses.insert(id.clone(), Status { conditions, ..Status::default() });
     }
+    statuses.extend(backends.policies().statuses(snapshot));
     statuses
 }
 
@@ -102,13 +104,6 @@ fn readiness(ports: &[PortReport]) -> Condition {
 fn unserved(object: &UnservedRoute) -> Status {
     let kind = object.meta.id.kind;
     let message = match kind {
-        Kind::BackendTlsPolicy => {
-            let targets = words::listed(object.targets.iter().map(|target| &target.name));
-            format!(
-                "{kind} is not served yet: requests for what it targets ({targets}) are answered 500, never sent in \
-                 plaintext"
-            )
-        }
         Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             format!("{kind} is not served yet: no traffic follows it")
         }
@@ -118,6 +113,7 @@ fn unserved(object: &UnservedRoute) -> Status {
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::ReferenceGrant
+        | Kind::BackendTlsPolicy
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::Service

@@ -1,5 +1,6 @@
 //! The rules of planning, one per test, on worlds that are written down in a few words.
 
+mod backend_tls;
 mod conflicts;
 mod endpoints;
 mod gateways;

@@ -37,7 +37,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, mut table: Live<Table>, mut reports: 
             && let Some(task) = rounds.begin(now)
         {
             asking.push(async move {
-                let outcome = probe::probe(&task.address, task.scheme, &task.check).await;
+                let outcome = probe::probe(&task).await;
                 (task.key, outcome)
             });
         }

@@ -114,7 +114,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 fn endpoint(address: SocketAddr) -> Endpoint {
     let name = address.to_string().into();
-    Endpoint { address: Address::Tcp(address), scheme: Scheme::Http, weight: 1, name }
+    Endpoint { address: Address::Tcp(address), scheme: Scheme::Http, weight: 1, name, tls: None }
 }
 
 fn backend(endpoints: Vec<Endpoint>) -> Target {

@@ -4,6 +4,7 @@
 //! the table has the same. Each worker has its own, but one set of ticket keys: a session that began at one worker is
 //! resumed at any other.
 
+mod client;
 mod config;
 
 use std::{
@@ -19,6 +20,7 @@ use super::{
     worker::Worker,
 };
 use crate::route::{Handshake, Socket, Table, Tls};
+pub(super) use client::Connector;
 pub(super) use config::tickets;
 
 /// The handshakes of a worker.

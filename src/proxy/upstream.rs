@@ -17,6 +17,7 @@ mod watch;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    io,
     net::IpAddr,
     num::NonZeroU32,
     rc::Rc,
@@ -28,18 +29,19 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
+use http::{request::Parts, uri};
 use tokio::{sync::Notify, time::Instant};
 
-use super::config::Limits;
+use super::{config::Limits, tls::Connector};
 use crate::{
-    model::Scheme,
+    model::{EndpointTls, Scheme},
     route::{self, Address, Table, Target},
     runtime::{Tasks, tasks::Ended},
 };
 use exchange::Own;
 pub(super) use exchange::{Exchange, Failure, Protocol};
 pub(super) use fleet::{Fleet, Group, Member, Seen};
+use multiplex::Ticket;
 use shares::Shares;
 pub(super) use stream::Stream;
 pub(super) use watch::{Crowded, Outcome, Place};
@@ -48,7 +50,7 @@ use watch::{Watch, Watched};
 /// Every endpoint and backend that this worker has used.
 #[derive(Default)]
 pub(super) struct Upstreams {
-    endpoints: RefCell<BTreeMap<Address, Rc<Endpoint>>>,
+    endpoints: RefCell<BTreeMap<Identity, Rc<Endpoint>>>,
     turns: RefCell<BTreeMap<Arc<str>, Rc<Cell<u64>>>>,
     /// Told when something happens on a connection that waits.
     stirred: Arc<Notify>,
@@ -59,9 +61,14 @@ pub(super) struct Upstreams {
     worker: usize,
 }
 
-/// What lasts of an endpoint as long as its address does.
+/// What makes connections to an endpoint interchangeable: where they go, and who is believed at the other end.
+type Identity = (Address, Option<Arc<EndpointTls>>);
+
+/// What lasts of an endpoint as long as its identity does.
 pub(super) struct Endpoint {
     pub(super) address: Address,
+    /// How TLS is spoken, or why it cannot be.
+    secure: Option<Result<Connector, String>>,
     /// The one that was used last is at the end.
     idle: RefCell<Vec<Idle>>,
     most_idle: usize,
@@ -159,8 +166,9 @@ impl Upstreams {
         let own_limits = own_limits(backend, limits).map(Rc::new);
         let mut endpoints = self.endpoints.borrow_mut();
         let slot = |(index, endpoint): (usize, &route::Endpoint)| {
-            let state = endpoints.entry(endpoint.address.clone()).or_insert_with_key(|address| {
-                Rc::new(Endpoint::new(address.clone(), limits.pool_idle, (&self.stirred, &self.tasks)))
+            let identity = (endpoint.address.clone(), endpoint.tls.clone());
+            let state = endpoints.entry(identity).or_insert_with_key(|identity| {
+                Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks)))
             });
             state.keeping.set(keeping);
             Slot {
@@ -216,7 +224,7 @@ impl Upstreams {
 
     /// Forgets what is not in `table`, and closes its connections.
     pub(super) fn sweep(&self, table: &Table) {
-        let mut addresses = BTreeSet::new();
+        let mut identities = BTreeSet::new();
         let mut names = BTreeSet::new();
         let sockets = table.sockets().filter_map(|address| table.socket(address));
         for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
@@ -224,12 +232,13 @@ impl Upstreams {
                 if let Target::Backend(backend) = target
                     && names.insert(&*backend.name)
                 {
-                    addresses.extend(backend.endpoints.iter().map(|endpoint| &endpoint.address));
+                    let endpoints = backend.endpoints.iter();
+                    identities.extend(endpoints.map(|endpoint| (&endpoint.address, &endpoint.tls)));
                 }
             }
         }
-        self.endpoints.borrow_mut().retain(|address, endpoint| {
-            let stays = addresses.contains(address);
+        self.endpoints.borrow_mut().retain(|(address, tls), endpoint| {
+            let stays = identities.contains(&(address, tls));
             if !stays {
                 endpoint.idle.borrow_mut().clear();
                 endpoint.shared.clear();
@@ -243,11 +252,44 @@ impl Upstreams {
 // === impl Endpoint ===
 
 impl Endpoint {
-    fn new(address: Address, most_idle: usize, (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>)) -> Self {
+    fn new(
+        identity: &Identity,
+        most_idle: usize,
+        (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>),
+    ) -> Self {
         let stir = Arc::new(Stir { has_stirred: AtomicBool::new(false), told: told.clone() });
         let waker = stir.clone().into();
         let (shared, tasks, keeping) = (multiplex::Pool::default(), tasks.clone(), Cell::default());
-        Self { address, idle: RefCell::default(), most_idle, keeping, stir, waker, shared, tasks }
+        let (address, tls) = identity;
+        Self {
+            address: address.clone(),
+            secure: tls.as_ref().map(|tls| Connector::new(tls)),
+            idle: RefCell::default(),
+            most_idle,
+            keeping,
+            stir,
+            waker,
+            shared,
+            tasks,
+        }
+    }
+
+    /// A socket, with TLS where it is wanted: nothing is ever sent without it then.
+    async fn connect(&self, protocol: Protocol) -> io::Result<Stream> {
+        let secure = match &self.secure {
+            None => None,
+            Some(Ok(connector)) => Some((connector, protocol)),
+            Some(Err(why)) => return Err(io::Error::other(why.clone())),
+        };
+        Stream::connect(&self.address, secure).await
+    }
+
+    /// With the scheme that is true of its connection.
+    fn marked(&self, mut ticket: Ticket) -> Ticket {
+        if self.secure.is_some() {
+            ticket.scheme = uri::Scheme::HTTPS;
+        }
+        ticket
     }
 
     fn retain(&self, stays: impl Fn(&Idle) -> bool) {
@@ -258,7 +300,7 @@ impl Endpoint {
     pub(super) fn reuse(&self, protocol: Protocol) -> Option<Exchange> {
         match protocol {
             Protocol::Http1 => self.idle.borrow_mut().pop().map(|idle| Exchange::Own(idle.exchange)),
-            Protocol::Http2 => self.shared.reuse().map(Exchange::Shared),
+            Protocol::Http2 => self.shared.reuse().map(|ticket| Exchange::Shared(self.marked(ticket))),
         }
     }
 

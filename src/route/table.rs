@@ -6,7 +6,8 @@ use http::{HeaderMap, Method};
 
 use super::{Mirror, Target, Tls, Weighted, index::HostIndex, tree::PathTree};
 use crate::model::{
-    BackendPolicy, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session, Timeouts, ValueMatch,
+    BackendPolicy, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session, Timeouts,
+    ValueMatch,
 };
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
@@ -127,6 +128,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// The container's name, or the address as text.
     pub name: Arc<str>,
+    /// How TLS is spoken to it; plaintext where absent.
+    pub tls: Option<Arc<EndpointTls>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

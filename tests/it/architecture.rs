@@ -75,7 +75,7 @@ const IMPURE_WORDS: [&str; 20] = [
 const IMPURE_SEGMENTS: [&str; 6] = ["fs", "env", "thread", "process", "now", "sleep"];
 
 /// A crate, and the only modules that may name it.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("bollard", &["discovery"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -87,6 +87,8 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("axum", &["admin"]),
     ("rustls", &["config", "proxy"]),
     ("tokio_rustls", &["proxy"]),
+    ("rustls_native_certs", &["proxy"]),
+    ("webpki_roots", &["proxy"]),
     ("webpki", &["config", "proxy"]),
     ("rcgen", &["config", "proxy"]),
 ];

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Notes, gateway::labels, policy::policy};
+use super::{Notes, backend_tls, gateway::labels, policy::policy};
 use crate::{
     api::{
         self, BackendEndpoint, BackendScheme, BackendSpec, IntOrString, ServiceProtocol, ServiceSpec,
@@ -14,11 +14,8 @@ use crate::{
     },
 };
 
-const NO_HTTPS: &str = "TLS towards backends is not served yet";
-
 pub(super) fn backend(spec: &BackendSpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Backend {
     let scheme = spec.scheme.map_or(Scheme::Http, scheme);
-    note_scheme(scheme, &at.key("scheme"), notes);
     let endpoints_at = at.key("endpoints");
     let endpoints = spec
         .endpoints
@@ -27,10 +24,8 @@ pub(super) fn backend(spec: &BackendSpec, meta: Meta, at: &At<'_>, notes: &mut N
         .filter_map(|(index, written)| endpoint(written, scheme, &endpoints_at.index(index), notes))
         .collect();
     let policy = policy(spec, at, notes);
-    if spec.tls.is_some() {
-        notes.unsupported(&at.key("tls"), NO_HTTPS);
-    }
-    Backend { meta, endpoints, policy, unsupported: notes.take_unsupported() }
+    let tls = spec.tls.as_ref().map(|tls| backend_tls::of_backend(tls, &meta, &at.key("tls"), notes));
+    Backend { meta, endpoints, policy, tls: tls.unwrap_or_default(), unsupported: notes.take_unsupported() }
 }
 
 fn endpoint(
@@ -40,9 +35,6 @@ fn endpoint(
     notes: &mut Notes,
 ) -> Option<Endpoint> {
     let own = written.scheme.map(scheme);
-    if let Some(own) = own {
-        note_scheme(own, &at.key("scheme"), notes);
-    }
     Some(Endpoint {
         target: target(written, at, notes)?,
         port: written.port,
@@ -103,13 +95,6 @@ fn scheme(written: BackendScheme) -> Scheme {
     }
 }
 
-fn note_scheme(scheme: Scheme, at: &At<'_>, notes: &mut Notes) {
-    match scheme {
-        Scheme::Http | Scheme::H2c => {}
-        Scheme::Https => notes.unsupported(at, NO_HTTPS),
-    }
-}
-
 pub(super) fn service(spec: &ServiceSpec, meta: Meta, at: &At<'_>, notes: &mut Notes) -> Service {
     let kind = match (spec.kind.unwrap_or_default(), &spec.external_name) {
         (ServiceType::ExternalName, Some(host)) => {
@@ -165,6 +150,5 @@ fn service_port(written: &api::ServicePort, at: &At<'_>, notes: &mut Notes) -> O
         Some("https" | "kubernetes.io/wss") => Scheme::Https,
         Some(_) | None => Scheme::Http,
     };
-    note_scheme(scheme, &at.key("appProtocol"), notes);
     Some(ServicePort { name: written.name.as_deref().map(Into::into), port: written.port, target, scheme })
 }

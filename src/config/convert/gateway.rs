@@ -90,7 +90,7 @@ fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
     if let Some(tls) = &spec.tls {
         let at = at.key("tls");
         if tls.backend.as_ref().is_some_and(|backend| backend.client_certificate_ref.is_some()) {
-            notes.unsupported(&at.key("backend"), "TLS towards backends is not served yet");
+            notes.unsupported(&at.key("backend"), "a Gateway's client certificate is not shown yet; write `tls.clientCertificateRef` at a Backend");
         }
     }
 }

@@ -354,7 +354,6 @@ fn endpoints_of_a_backend() {
     assert_eq!(
         fields(&backend.unsupported),
         [
-            "spec.endpoints[4].scheme",
             "spec.endpoints[5].swarm",
             "spec.endpoints[6].consul",
             "spec.endpoints[7].resolve.record",
@@ -364,9 +363,21 @@ fn endpoints_of_a_backend() {
 }
 
 #[test]
-fn what_a_backend_asks_for_in_vain_is_noted() {
-    let noted = backend("{endpoints: [], tls: {}}");
-    assert_eq!(fields(&noted.unsupported), ["spec.tls"]);
+fn how_a_backend_is_verified() {
+    assert_eq!(backend("{endpoints: []}").tls, model::BackendTls::default());
+    let tls = backend(
+        "{endpoints: [], tls: {hostname: a.test, caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}],
+          subjectAltNames: [{type: Hostname, hostname: '*.a.test'}, {type: URI, uri: 'spiffe://a/b'}],
+          clientCertificateRef: {name: own}}}",
+    )
+    .tls;
+    assert_eq!(tls.hostname.unwrap().as_str(), "a.test");
+    let model::AuthorityRefs::Listed(refs) = tls.authorities else { panic!("{:?}", tls.authorities) };
+    assert_eq!((&*refs[0].name, &*refs[0].namespace), ("ca", "shop"));
+    assert_eq!(tls.names.len(), 2);
+    assert_eq!(&*tls.client.unwrap().kind, "Secret");
+    let anyone = backend("{endpoints: [], tls: {insecureSkipVerify: true}}").tls;
+    assert_eq!(anyone.authorities, model::AuthorityRefs::Anyone);
 }
 
 #[test]
@@ -384,10 +395,7 @@ fn services() {
         [(80, 8080, Scheme::Http), (81, 81, Scheme::Http), (82, 82, Scheme::H2c), (83, 83, Scheme::Https)]
     );
     assert!(matches!(&web.kind, ServiceKind::Selector(labels) if labels.len() == 1));
-    assert_eq!(
-        fields(&web.unsupported),
-        ["spec.ports[3].appProtocol", "spec.ports[4].targetPort", "spec.sessionAffinity"]
-    );
+    assert_eq!(fields(&web.unsupported), ["spec.ports[4].targetPort", "spec.sessionAffinity"]);
     let outside = service("{type: ExternalName, externalName: a.test}");
     assert!(matches!(&outside.kind, ServiceKind::ExternalName(host) if host.as_str() == "a.test"));
     let headless = service("{clusterIP: None}");
@@ -408,12 +416,12 @@ fn the_other_kinds() {
         panic!("a TCPRoute is not served")
     };
     assert_eq!(&*tcp.parents[0].namespace, "shop");
-    let Resource::Unserved(policy) = convert(
+    let Resource::BackendTlsPolicy(policy) = convert(
         "BackendTLSPolicy",
         "{targetRefs: [{group: '', kind: Service, name: a, sectionName: b}],
           validation: {hostname: a.test, wellKnownCACertificates: System}}",
     ) else {
-        panic!("a BackendTLSPolicy is not served")
+        panic!("a BackendTLSPolicy")
     };
     assert_eq!((&*policy.targets[0].name, policy.targets[0].section.as_deref()), ("a", Some("b")));
     assert!(matches!(convert("ControllerConfig", "{}"), Resource::Passive(_)));

@@ -141,6 +141,7 @@ fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<
         other @ (Resource::GatewayClass(_)
         | Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::ListenerSet(_)
         | Resource::Unserved(_)

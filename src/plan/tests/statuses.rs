@@ -93,9 +93,7 @@ fn fields_that_are_not_served_yet_are_named() {
 }
 
 fn unserved(kind: Kind, parents: Vec<ParentRef>) -> Resource {
-    let target = PolicyTarget { group: "".into(), kind: "Service".into(), name: "web".into(), section: None };
-    let targets = if kind == Kind::BackendTlsPolicy { vec![target] } else { Vec::new() };
-    Resource::Unserved(Arc::new(UnservedRoute { meta: meta(kind, "x"), parents, targets }))
+    Resource::Unserved(Arc::new(UnservedRoute { meta: meta(kind, "x"), parents }))
 }
 
 #[test]
@@ -105,11 +103,6 @@ fn kinds_that_are_not_served_yet_say_so() {
         (Kind::TcpRoute, "TCPRoute is not served yet: no traffic follows it"),
         (Kind::UdpRoute, "UDPRoute is not served yet: no traffic follows it"),
         (Kind::Rollout, "Rollout is not served yet: it has no effect"),
-        (
-            Kind::BackendTlsPolicy,
-            "BackendTLSPolicy is not served yet: requests for what it targets (`web`) are answered 500, never sent in \
-             plaintext",
-        ),
     ] {
         let plan = plan(&world![edge(), unserved(kind, Vec::new())]);
         assert_eq!(plan.says(kind, "x", "Accepted"), format!("Accepted: False UnsupportedValue: {words}"));

@@ -44,7 +44,8 @@ macro_rules! things {
         })*
     };
 }
-things!(GatewayClass, Gateway, ListenerSet, HttpRoute, Service, Backend, Secret, ConfigMap, Certificate);
+things!(GatewayClass, Gateway, ListenerSet, HttpRoute, Service, Backend, Secret, ConfigMap);
+things!(Certificate, BackendTlsPolicy);
 
 impl From<Workload> for Thing {
     fn from(workload: Workload) -> Self {
@@ -343,6 +344,7 @@ pub(super) fn backend(name: &str) -> Backend {
         meta: meta(Kind::Backend, name),
         endpoints: Vec::new(),
         policy: Arc::default(),
+        tls: BackendTls::default(),
         unsupported: Vec::new(),
     }
 }

@@ -9,10 +9,13 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::grpc;
+use super::{grpc, rounds::Task};
 use crate::{
-    model::{HealthCheck, Probe, Scheme},
-    proxy::upstream::Stream,
+    model::{Probe, Scheme},
+    proxy::{
+        tls::Connector,
+        upstream::{Protocol, Stream},
+    },
     route::Address,
 };
 
@@ -20,23 +23,32 @@ use crate::{
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
 
 /// Asks once. The error says what was found instead of a good answer.
-pub(super) async fn probe(address: &Address, scheme: Scheme, check: &HealthCheck) -> Result<(), String> {
-    let answer = tokio::time::timeout(check.timeout, ask(address, scheme, check));
+pub(super) async fn probe(task: &Task) -> Result<(), String> {
+    let check = &task.check;
+    let answer = tokio::time::timeout(check.timeout, ask(task));
     answer.await.unwrap_or_else(|_| Err(format!("{} took longer than {:?}", check.probe, check.timeout)))
 }
 
-async fn ask(address: &Address, scheme: Scheme, check: &HealthCheck) -> Result<(), String> {
+async fn ask(task: &Task) -> Result<(), String> {
+    let Task { address, scheme, check, .. } = task;
     let probe = &check.probe;
-    let connected = Stream::connect(address).await;
+    let connector = task.tls.as_deref().map(Connector::new).transpose();
+    let connector = connector.map_err(|why| format!("{probe}: {why}"))?;
+    let protocol = match (probe, scheme) {
+        (Probe::Grpc { .. }, _) | (Probe::Http { .. }, Scheme::H2c) => Protocol::Http2,
+        (Probe::Tcp, _) | (Probe::Http { .. }, Scheme::Http | Scheme::Https) => Protocol::Http1,
+    };
+    let secure = connector.as_ref().map(|connector| (connector, protocol));
+    let connected = Stream::connect(address, secure).await;
     let stream = connected.map_err(|error| format!("{probe}: cannot connect: {error}"))?;
     let own_host = host_of(address);
     match probe {
         Probe::Tcp => Ok(()),
         Probe::Http { path, host, statuses } => {
             let host = host.as_deref().unwrap_or(&own_host);
-            let status = match scheme {
-                Scheme::Http | Scheme::Https => get(stream, path, host).await,
-                Scheme::H2c => grpc::get(stream, path, host).await,
+            let status = match protocol {
+                Protocol::Http1 => get(stream, path, host).await,
+                Protocol::Http2 => grpc::get(stream, path, host).await,
             };
             let status = status.map_err(|error| format!("{probe}: {error}"))?;
             let is_good = match &**statuses {

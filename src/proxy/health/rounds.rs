@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    model::{BackendPolicy, HealthCheck, Scheme},
+    model::{BackendPolicy, EndpointTls, HealthCheck, Scheme},
     proxy::upstream::{Group, Member, Seen},
     route::{Address, hashing},
 };
@@ -30,6 +30,7 @@ pub(super) type Key = (Arc<str>, Address);
 struct Round {
     policy: Arc<BackendPolicy>,
     scheme: Scheme,
+    tls: Option<Arc<EndpointTls>>,
     group: Arc<Group>,
     member: Arc<Member>,
     next: Next,
@@ -51,6 +52,7 @@ pub(super) struct Task {
     /// Where to ask.
     pub(super) address: Address,
     pub(super) scheme: Scheme,
+    pub(super) tls: Option<Arc<EndpointTls>>,
     pub(super) check: HealthCheck,
 }
 
@@ -61,18 +63,19 @@ impl Rounds {
     /// the others are due at once.
     pub(super) fn adopt(&mut self, seen: Vec<Seen>, now: Instant) {
         let mut before = std::mem::take(&mut self.rounds);
-        for Seen { backend, address, scheme, group, member } in seen {
+        for Seen { backend, address, scheme, tls, group, member } in seen {
             if backend.policy.check.is_none() {
                 continue;
             }
             let key = (backend.name.clone(), address);
             let known = before.remove(&key).filter(|round| {
-                let is_same = round.policy.check == backend.policy.check && round.scheme == scheme;
+                let is_same = round.policy.check == backend.policy.check
+                    && (round.scheme, &round.tls) == (scheme, &tls);
                 is_same && Arc::ptr_eq(&round.member, &member)
             });
             let (next, count) = known.map_or((Next::At(now), 0), |round| (round.next, round.count));
             let policy = backend.policy.clone();
-            self.rounds.insert(key, Round { policy, scheme, group, member, next, count });
+            self.rounds.insert(key, Round { policy, scheme, tls, group, member, next, count });
         }
         let due = self.rounds.iter().filter_map(|(key, round)| match round.next {
             Next::At(at) => Some((at, key.clone())),
@@ -97,7 +100,7 @@ impl Rounds {
             (Address::Tcp(address), Some(port)) => Address::Tcp(SocketAddr::new(address.ip(), port.get())),
             (Address::Tcp(_), None) | (Address::Unix(_), _) => key.1.clone(),
         };
-        Some(Task { key, address, scheme: round.scheme, check })
+        Some(Task { key, address, scheme: round.scheme, tls: round.tls.clone(), check })
     }
 
     /// Takes note of a check's outcome and says when the next one is.

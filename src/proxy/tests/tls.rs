@@ -3,6 +3,7 @@
 mod clients;
 mod hellos;
 mod sessions;
+mod upstream;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, client::Resumption, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};

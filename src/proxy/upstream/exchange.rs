@@ -91,14 +91,17 @@ impl Exchange {
         limits: &Limits,
     ) -> Result<Self, Failure> {
         let connect = async || {
-            tokio::time::timeout(limits.connect_timeout, Stream::connect(&endpoint.address))
+            tokio::time::timeout(limits.connect_timeout, endpoint.connect(protocol))
                 .await
                 .map_err(|_| Failure::ConnectTimeout)?
                 .map_err(Failure::Connect)
         };
         match protocol {
             Protocol::Http1 => Own::start(connect().await?, endpoint).await.map(Self::Own),
-            Protocol::Http2 => endpoint.shared.open(&endpoint.tasks, connect).await.map(Self::Shared),
+            Protocol::Http2 => {
+                let ticket = endpoint.shared.open(&endpoint.tasks, connect).await?;
+                Ok(Self::Shared(endpoint.marked(ticket)))
+            }
         }
     }
 

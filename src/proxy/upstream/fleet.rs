@@ -19,7 +19,7 @@ use tokio::{
 
 use super::vitals::{Change, Vitals};
 use crate::{
-    model::{BackendPolicy, Balancing, Ejection, HealthReport, Scheme},
+    model::{BackendPolicy, Balancing, Ejection, EndpointTls, HealthReport, Scheme},
     route::{
         self, Address, Table, Target,
         hashing::{Lookup, Maglev, Ring},
@@ -85,6 +85,7 @@ pub(in crate::proxy) struct Seen {
     pub(in crate::proxy) backend: Arc<route::Backend>,
     pub(in crate::proxy) address: Address,
     pub(in crate::proxy) scheme: Scheme,
+    pub(in crate::proxy) tls: Option<Arc<EndpointTls>>,
     pub(in crate::proxy) group: Arc<Group>,
     pub(in crate::proxy) member: Arc<Member>,
 }
@@ -133,6 +134,7 @@ impl Fleet {
                         backend: backend.clone(),
                         address: endpoint.address.clone(),
                         scheme: endpoint.scheme,
+                        tls: endpoint.tls.clone(),
                         group: group.clone(),
                         member,
                     }));

@@ -56,6 +56,8 @@ pub(in crate::proxy) struct Ticket {
     pub(super) is_reused: bool,
     /// At the endpoint, where those are counted.
     pub(super) place: Option<Place>,
+    /// Of the requests, as the endpoint is told.
+    pub(super) scheme: uri::Scheme,
 }
 
 #[derive(Default)]
@@ -221,7 +223,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 impl Ticket {
     fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused: false, place: None }
+        Self { shared, is_reused: false, place: None, scheme: uri::Scheme::HTTP }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
@@ -229,7 +231,7 @@ impl Ticket {
         &mut self,
         mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        to_absolute_form(&mut request);
+        to_absolute_form(&mut request, self.scheme.clone());
         let mut sender = self.shared.sender.clone();
         sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
             Some(request) => Failure::NotSent(Box::new(request)),
@@ -246,11 +248,11 @@ impl Drop for Ticket {
 }
 
 /// `:scheme` and `:authority` instead of `Host`.
-fn to_absolute_form(request: &mut Request<RequestBody>) {
+fn to_absolute_form(request: &mut Request<RequestBody>, scheme: uri::Scheme) {
     let Some(host) = request.headers().get(header::HOST) else { return };
     let Ok(authority) = uri::Authority::try_from(host.as_bytes()) else { return };
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = Some(authority);
     parts.path_and_query = request.uri().path_and_query().cloned();
     if let Ok(uri) = Uri::from_parts(parts) {

@@ -10,27 +10,41 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::client::TlsStream;
 
-use crate::route::Address;
+use super::Protocol;
+use crate::{proxy::tls::Connector, route::Address};
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    TlsTcp(Box<TlsStream<TcpStream>>),
+    TlsUnix(Box<TlsStream<UnixStream>>),
 }
 
 // === impl Stream ===
 
 impl Stream {
-    pub(in crate::proxy) async fn connect(address: &Address) -> io::Result<Self> {
-        match address {
+    /// Connects, and does the handshake where TLS is to be spoken.
+    pub(in crate::proxy) async fn connect(
+        address: &Address,
+        secure: Option<(&Connector, Protocol)>,
+    ) -> io::Result<Self> {
+        let stream = match address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // Heads and bodies are written as a whole; waiting for more would only delay them.
                 stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+                Self::Tcp(stream)
             }
-            Address::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+            Address::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
+        };
+        let Some((connector, protocol)) = secure else { return Ok(stream) };
+        match stream {
+            Self::Tcp(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsTcp),
+            Self::Unix(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsUnix),
+            secured @ (Self::TlsTcp(_) | Self::TlsUnix(_)) => Ok(secured),
         }
     }
 }
@@ -44,6 +58,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::TlsTcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::TlsUnix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -53,6 +69,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::TlsTcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::TlsUnix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -68,6 +86,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::TlsTcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::TlsUnix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 
@@ -75,6 +95,8 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::TlsTcp(stream) => stream.is_write_vectored(),
+            Self::TlsUnix(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -82,6 +104,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::TlsTcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::TlsUnix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -89,6 +113,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::TlsTcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::TlsUnix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -11,6 +11,7 @@ fn table_backend(weights: &[u32], policy: BackendPolicy) -> route::Backend {
     let endpoint = |(index, weight): (usize, &u32)| route::Endpoint {
         address: Address::Tcp(SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap()], 80))),
         scheme: Scheme::Http,
+        tls: None,
         weight: *weight,
         name: index.to_string().into(),
     };

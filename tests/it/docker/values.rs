@@ -55,12 +55,10 @@ fn docker_a_wrong_path_leaves_its_route_out() {
 }
 
 #[test]
-fn docker_a_scheme_that_is_not_served_yet_says_so() {
+fn docker_a_scheme_is_held_to_and_never_replaced_by_plaintext() {
     let Some((engine, portolan)) = harbour() else { return };
     let web = engine.container("web").port(8443).label("portolan.scheme", "https").start();
-    let words = told(&portolan, &web.name, "UnsupportedProtocol");
-    has(&words, &["`https`", "not served yet"]);
-    portolan.says(&host(&web.name), "/", 500);
+    portolan.says(&host(&web.name), "/", 502);
     let odd = engine.container("odd").port(8080).label("portolan.scheme", "htps").start();
     let words = told(&portolan, &odd.name, "InvalidValue");
     has(&words, &["found `htps`", "`http`, `https` or `h2c`", "did you mean `http"]);

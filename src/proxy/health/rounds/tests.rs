@@ -28,6 +28,7 @@ fn table(ports: &[u16], policy: Arc<BackendPolicy>) -> Table {
     let endpoint = |port: &u16| Endpoint {
         address: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], *port))),
         scheme: Scheme::Http,
+        tls: None,
         weight: 1,
         name: port.to_string().into(),
     };

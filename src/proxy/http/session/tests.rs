@@ -10,7 +10,7 @@ use crate::{
 
 fn endpoint(name: &str, address: &str) -> Endpoint {
     let address = Address::Tcp(address.parse().unwrap());
-    Endpoint { address, scheme: Scheme::Http, weight: 1, name: name.into() }
+    Endpoint { address, scheme: Scheme::Http, weight: 1, name: name.into(), tls: None }
 }
 
 /// One backend reference for each list, with these weights.
