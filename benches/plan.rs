@@ -232,6 +232,7 @@ fn container(index: usize) -> Workload {
         created: 1,
         phase: Phase::Running,
         health: Health::Healthy,
+        is_crash_looping: false,
         labels: BTreeMap::new(),
         exposed: vec![(port(8080), Transport::Tcp)],
         published: Vec::new(),

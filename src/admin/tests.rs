@@ -160,6 +160,7 @@ fn container() -> Arc<ContainerReport> {
         created: 1_700_000_000,
         phase: Phase::Running,
         health: Health::Unchecked,
+        is_crash_looping: false,
         labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
         exposed: Vec::new(),
         published: Vec::new(),

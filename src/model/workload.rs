@@ -20,6 +20,9 @@ pub struct Workload {
     pub created: i64,
     pub phase: Phase,
     pub health: Health,
+    /// Whether it ends again and again within seconds of each start, and the engine goes on starting it.
+    #[serde(default)]
+    pub is_crash_looping: bool,
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// `Config.ExposedPorts`, sorted.
     pub exposed: Vec<(NonZeroU16, Transport)>,

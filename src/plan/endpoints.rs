@@ -92,6 +92,10 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
         Phase::Terminating => {
             (EndpointState::Terminating, "Terminating", format!("container `{name}` has been told to stop"))
         }
+        Phase::Restarting if workload.is_crash_looping => {
+            let words = "keeps ending within seconds of its start, and the engine keeps restarting it";
+            (EndpointState::Down, "CrashLooping", format!("container `{name}` {words}"))
+        }
         Phase::Restarting => {
             (EndpointState::Down, "Restarting", format!("container `{name}` is being restarted"))
         }
@@ -105,6 +109,7 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
     let hint = match workload.phase {
         Phase::Paused => Some(format!("`docker unpause {name}` lets it serve again")),
         Phase::Created | Phase::Exited => Some(format!("`docker start {name}` starts it")),
+        Phase::Restarting if workload.is_crash_looping => Some(format!("`docker logs {name}` shows why")),
         Phase::Running | Phase::Terminating | Phase::Restarting | Phase::Dead | Phase::Gone => None,
     };
     Err(Refusal { state, reason, message, hint })

@@ -103,6 +103,7 @@ fn workload(project: &str, service: &str, labels: &serde_json::Value) -> Workloa
         created: 0,
         phase: Phase::Running,
         health: Health::Unchecked,
+        is_crash_looping: false,
         labels: all,
         exposed: vec![(80.try_into().unwrap(), Transport::Tcp)],
         published: Vec::new(),

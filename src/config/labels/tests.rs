@@ -27,6 +27,7 @@ pub(super) fn container(name: &str) -> Builder {
         created: 1000,
         phase: Phase::Running,
         health: Health::Unchecked,
+        is_crash_looping: false,
         labels: BTreeMap::new(),
         exposed: Vec::new(),
         published: Vec::new(),

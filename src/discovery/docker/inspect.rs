@@ -49,6 +49,7 @@ pub fn inspected(container: ContainerInspectResponse) -> Option<Inspected> {
         created: container.created.as_deref().and_then(timestamp).map_or(0, jiff::Timestamp::as_second),
         phase: phase(&state),
         health: health(&state),
+        is_crash_looping: is_crash_looping(&state, container.restart_count),
         labels: config.labels.unwrap_or_default().into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
         exposed: exposed(&config.exposed_ports.unwrap_or_default()),
         published: published(settings.ports.unwrap_or_default()),
@@ -108,6 +109,19 @@ fn phase(state: &ContainerState) -> Phase {
     } else {
         Phase::Exited
     }
+}
+
+/// The engine counts restarts over a container's whole life; only one whose last life was short is in a loop.
+fn is_crash_looping(state: &ContainerState, restarts: Option<i64>) -> bool {
+    const RESTARTS: i64 = 3;
+    const SHORT: i64 = 10;
+    let time = |text: &Option<String>| text.as_deref().and_then(timestamp).map(jiff::Timestamp::as_second);
+    let (Some(started), Some(finished)) = (time(&state.started_at), time(&state.finished_at)) else {
+        return false;
+    };
+    phase(state) == Phase::Restarting
+        && restarts.is_some_and(|restarts| restarts >= RESTARTS)
+        && (0..SHORT).contains(&(finished - started))
 }
 
 fn phase_of(status: &str) -> Option<Phase> {

@@ -132,6 +132,14 @@ fn only_a_container_that_runs_and_is_healthy_gets_requests() {
 }
 
 #[test]
+fn a_container_that_cannot_stay_up_is_told_apart_from_one_that_is_restarted() {
+    let web = Workload { is_crash_looping: true, ..container("web").phase(Phase::Restarting) };
+    let why = "container `web` keeps ending within seconds of its start, and the engine keeps restarting it";
+    let told = format!("empty: 1 down (CrashLooping: {why}; `docker logs web` shows why)");
+    assert_eq!(found(&Placement::Host, "web", vec![web.into()]), told);
+}
+
+#[test]
 fn a_port_that_is_missing_is_told_before_the_health_check_ends() {
     let web = container("web").exposing(&[]).health(Health::Starting);
     assert!(found(&Placement::Host, "web", vec![web.into()]).starts_with("empty: 1 unreachable (NoPort"));

@@ -415,6 +415,7 @@ pub(super) fn container(name: &str) -> Workload {
         created: 1,
         phase: Phase::Running,
         health: Health::Unchecked,
+        is_crash_looping: false,
         labels: BTreeMap::new(),
         exposed: vec![(port(80), Transport::Tcp)],
         published: Vec::new(),

@@ -77,6 +77,20 @@ fn each_recorded_state_and_network_mode_is_told_apart() {
 }
 
 #[test]
+fn only_a_container_that_ends_soon_again_and_again_is_in_a_loop() {
+    let loops = |restarts: i64, finished: &str, status: &str| {
+        let state = json!({ "Status": status, "StartedAt": "2026-11-21T10:00:00Z", "FinishedAt": finished });
+        read(json!({ "Id": "a", "State": state, "RestartCount": restarts })).workload.is_crash_looping
+    };
+    assert!(recorded("crash").workload.is_crash_looping);
+    assert!(!recorded("plain").workload.is_crash_looping);
+    assert!(loops(3, "2026-11-21T10:00:09Z", "restarting"));
+    assert!(!loops(2, "2026-11-21T10:00:09Z", "restarting"), "a few times is no loop");
+    assert!(!loops(99, "2026-11-21T10:01:00Z", "restarting"), "it had lived for a while");
+    assert!(!loops(99, "0001-01-01T00:00:00Z", "running"));
+}
+
+#[test]
 fn the_recorded_list_agrees_with_the_inspections() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/docker/list.json");
     let list: Vec<ContainerSummary> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -23,6 +23,7 @@ fn workload(id: &str, mode: NetworkMode) -> Arc<Workload> {
         created: 0,
         phase: Phase::Running,
         health: Health::Unchecked,
+        is_crash_looping: false,
         labels: BTreeMap::new(),
         exposed: Vec::new(),
         published: Vec::new(),
