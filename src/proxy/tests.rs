@@ -2,6 +2,7 @@
 
 mod cors;
 mod forwarding;
+mod frames;
 mod grpc;
 mod h2c;
 mod hostile;

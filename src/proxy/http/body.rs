@@ -171,7 +171,9 @@ impl Upload {
         }
     }
 
-    fn hand_over(&self, is_end: bool) {
+    /// Hands the copies what they wait for, once `last` was the last that comes.
+    fn hand_over<T>(&self, last: Option<&T>) {
+        let is_end = last.is_none() || self.incoming.borrow().is_end_stream();
         let kept = self.kept.borrow();
         match kept.as_ref().filter(|kept| kept.is_whole()) {
             Some(_) if !is_end => {}
@@ -235,7 +237,7 @@ impl Upload {
             None => {}
         }
         if !self.copies.borrow().is_empty() {
-            self.hand_over(frame.is_none() || self.incoming.borrow().is_end_stream());
+            self.hand_over(frame.as_ref());
         }
         Poll::Ready(frame)
     }
@@ -332,10 +334,18 @@ impl http_body::Body for Body {
                 }
                 let polled = match exchange {
                     Some(exchange) => exchange.poll_frame(incoming, cx),
-                    None => Pin::new(incoming).poll_frame(cx),
+                    None => Pin::new(&mut *incoming).poll_frame(cx),
                 };
                 match ready!(polled).transpose() {
-                    Ok(frame) => frame,
+                    Ok(frame) => {
+                        // Its connection is for others now, however long the client takes for the answer.
+                        if incoming.is_end_stream()
+                            && let Some(exchange) = exchange.take()
+                        {
+                            exchange.finish(this.record.coarse_now());
+                        }
+                        frame
+                    }
                     Err(error) => {
                         let error = io::Error::other(error);
                         return this.fail("the backend broke off its response", error, cx);
