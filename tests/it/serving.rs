@@ -5,6 +5,7 @@ mod bombs;
 mod filters;
 mod health;
 mod life;
+mod policies;
 mod seen;
 mod tls;
 mod wire;

@@ -79,6 +79,14 @@ pub(super) struct Policy {
     pub(super) balancing: Option<LoadBalancingPolicy>,
     pub(super) health_path: Option<Arc<str>>,
     pub(super) health: Option<HealthUse>,
+    pub(super) sticky: Option<Sticky>,
+}
+
+/// How a client is kept at one container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sticky {
+    Not,
+    Cookie,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Problems, Translation,
-    claims::{Policy, Port, Shape, Source, Strip, Terms},
+    claims::{Policy, Port, Shape, Source, Sticky, Strip, Terms},
     manifest,
     merge::{Group, Member},
     names::{self, Names, Pair},
@@ -18,7 +18,7 @@ use crate::{
         self, BackendEndpoint, BackendScheme, BackendSpec, DefaultScope, DockerEndpoint, HealthCheck,
         HttpBackendRef, HttpHealthCheck, HttpPathMatch, HttpPathModifier, HttpPathModifierType,
         HttpRouteFilter, HttpRouteFilterType, HttpRouteMatch, HttpRouteRule, HttpRouteSpec,
-        HttpUrlRewriteFilter, LoadBalancing, ObjectMeta, PathMatchType,
+        HttpUrlRewriteFilter, LoadBalancing, ObjectMeta, PathMatchType, SessionPersistence,
     },
     config::{Object, convert},
     model::{
@@ -154,7 +154,9 @@ fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<
 }
 
 fn text(document: &api::Object, group: &Group<'_>) -> String {
-    if let (api::Object::HttpRoute(route), Shape::Path { strip, .. }) = (document, &group.shape) {
+    if let (api::Object::HttpRoute(route), Shape::Path { strip, .. }) = (document, &group.shape)
+        && route.spec.rules.iter().all(|rule| rule.session_persistence.is_none())
+    {
         let rule = route.spec.rules.first();
         let path =
             rule.and_then(|rule| rule.matches.first()).and_then(|one| one.path.as_ref()?.value.as_deref());
@@ -222,7 +224,11 @@ fn route_document(group: &Group<'_>, pair: &Pair, hosts: &[HostPattern]) -> api:
     if spec.rules.is_empty() {
         spec.rules.push(HttpRouteRule::default());
     }
+    let sticky = policy(group).sticky == Some(Sticky::Cookie);
     for rule in &mut spec.rules {
+        if sticky && rule.session_persistence.is_none() {
+            rule.session_persistence = Some(SessionPersistence::default());
+        }
         if rule.backend_refs.is_empty()
             && !rule.filters.iter().any(|filter| filter.request_redirect.is_some())
         {
@@ -285,7 +291,7 @@ fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
             ..BackendEndpoint::default()
         }
     });
-    let Policy { balancing, health_path, health } = policy(group);
+    let Policy { balancing, health_path, health, sticky: _ } = policy(group);
     let load_balancing =
         balancing.map(|policy| LoadBalancing { policy: Some(policy), ..LoadBalancing::default() });
     let health_check = health_path.map(|path| {
@@ -303,6 +309,7 @@ fn policy(group: &Group<'_>) -> Policy {
     for member in group.members.iter().rev() {
         policy.balancing = policy.balancing.or(member.terms.policy.balancing);
         policy.health = policy.health.or(member.terms.policy.health);
+        policy.sticky = policy.sticky.or(member.terms.policy.sticky);
         policy.health_path = policy.health_path.or_else(|| member.terms.policy.health_path.clone());
     }
     policy

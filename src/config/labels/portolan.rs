@@ -37,6 +37,7 @@ enum Key {
     Health,
     HealthPath,
     Route,
+    Sticky,
     /// Known, and not served yet.
     Later,
 }
@@ -54,7 +55,7 @@ const KEYS: [(&str, Key); 17] = [
     ("redirect", Key::Later),
     ("route", Key::Route),
     ("scheme", Key::Scheme),
-    ("sticky", Key::Later),
+    ("sticky", Key::Sticky),
     ("tcp", Key::Later),
     ("tls", Key::Later),
     ("udp", Key::Later),
@@ -224,6 +225,10 @@ impl<'a> Reader<'a> {
                 let health = self.take(label, values::health(value));
                 self.note(label, |draft| draft.policy.health = health);
             }
+            Key::Sticky => {
+                let sticky = self.take(label, values::sticky(value));
+                self.note(label, |draft| draft.policy.sticky = sticky);
+            }
             Key::HealthPath => {
                 let path = self.take(label, values::health_path(value));
                 self.note(label, |draft| draft.policy.health_path = path);
@@ -251,6 +256,7 @@ impl<'a> Reader<'a> {
             Key::Path => "; its route is left out",
             Key::Port => "; the container gets no requests of this route",
             Key::HealthPath => "; nobody asks whether the container is well",
+            Key::Sticky => "; clients are not kept at one container",
             Key::Enable
             | Key::Host
             | Key::Strip
@@ -390,7 +396,7 @@ fn rank(key: Key) -> u8 {
         Key::Strip => 3,
         Key::Port => 4,
         Key::Scheme => 5,
-        Key::Weight | Key::Balancing | Key::Health | Key::HealthPath => 6,
+        Key::Weight | Key::Balancing | Key::Health | Key::HealthPath | Key::Sticky => 6,
         Key::Network => 7,
         Key::Enable | Key::Later => 8,
     }

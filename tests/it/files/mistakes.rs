@@ -141,12 +141,11 @@ fn kinds_that_are_not_served_yet_say_so() {
     let world = World::new();
     let mut text = String::new();
     for (kind, spec) in [
-        ("GRPCRoute", "{hostnames: [g.test], rules: [{backendRefs: [{name: a, port: 80}]}]}"),
         ("TLSRoute", "{hostnames: [t.test], rules: [{backendRefs: [{name: a, port: 80}]}]}"),
         ("TCPRoute", "{rules: [{backendRefs: [{name: a, port: 80}]}]}"),
         ("UDPRoute", "{rules: [{backendRefs: [{name: a, port: 80}]}]}"),
     ] {
-        let version = if matches!(kind, "GRPCRoute" | "TLSRoute") { "v1" } else { "v1alpha2" };
+        let version = if kind == "TLSRoute" { "v1" } else { "v1alpha2" };
         let name = kind.to_lowercase();
         let document = format!(
             "apiVersion: gateway.networking.k8s.io/{version}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n"
@@ -154,7 +153,7 @@ fn kinds_that_are_not_served_yet_say_so() {
         text.push_str(&document);
     }
     world.documents.write("later.yaml", &text);
-    for kind in ["grpcroute", "tlsroute", "tcproute", "udproute"] {
+    for kind in ["tlsroute", "tcproute", "udproute"] {
         let message = world.condition((kind, kind), ("Accepted", "False", "UnsupportedValue"));
         assert!(message.contains("is not served yet"), "{message}");
     }

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
+use super::super::claims::Sticky;
 use crate::{
     api::{
         self, HealthUse, HttpPathMatch, HttpRouteMatch, HttpRouteRule, LoadBalancingPolicy, PathMatchType,
@@ -136,6 +137,14 @@ pub(super) fn balancing(text: &str) -> Result<LoadBalancingPolicy, Wrong> {
         let expected = names.map(|name| format!("`{name}`")).join(", ");
         Wrong::new(text, &format!("one of {expected}")).suggest(nearest(text, names))
     })
+}
+
+pub(super) fn sticky(text: &str) -> Result<Sticky, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "cookie" => Ok(Sticky::Cookie),
+        "false" => Ok(Sticky::Not),
+        _ => Err(Wrong::new(text, "`cookie` or `false`").suggest(nearest(text, ["cookie"]))),
+    }
 }
 
 pub(super) fn health(text: &str) -> Result<HealthUse, Wrong> {

@@ -226,7 +226,7 @@ fn labels_of_others_are_not_looked_at() {
 
 #[test]
 fn what_is_not_served_yet_says_so_and_the_rest_applies() {
-    for label in ["tls", "redirect", "sticky", "tcp", "udp"] {
+    for label in ["tls", "redirect", "tcp", "udp"] {
         let label = format!("portolan.{label}");
         let translation = translated([web().label(&label, "x").label("portolan.host", "a.test")]);
         let problem = only_problem(&translation);
@@ -271,6 +271,22 @@ fn of_containers_that_balance_together_the_youngest_that_says_something_decides(
     let old = replica(1).label("portolan.lb", "Random").label("portolan.health.path", "/old");
     let translation = translated([old, replica(2).label("portolan.lb", "Maglev"), replica(3)]);
     assert_eq!(policy(&translation), (Some("GET `/old`".into()), "Maglev".into()));
+}
+
+#[test]
+fn a_container_is_kept_by_cookie_where_its_label_says_so() {
+    let sticky = |value: &str| {
+        let translation = translated([labelled(&[("portolan.sticky", value)])]);
+        let rules = translation.objects.iter().filter_map(|object| {
+            let Resource::HttpRoute(route) = &object.resource else { return None };
+            let is_written = object.manifest.contains("sessionPersistence");
+            Some((route.rules.iter().all(|rule| rule.session.is_some()), is_written))
+        });
+        (rules.collect::<Vec<_>>(), problems(&translation).len())
+    };
+    assert_eq!(sticky("cookie"), (vec![(true, true)], 0));
+    assert_eq!(sticky("false"), (vec![(false, false)], 0));
+    assert_eq!(sticky("cookies"), (vec![(false, false)], 1));
 }
 
 #[test]

@@ -53,6 +53,20 @@ fn the_port_of_a_redirect() {
 }
 
 #[test]
+fn a_redirect_without_a_scheme_stays_with_that_of_the_request() {
+    let port = NonZeroU16::new;
+    for (listener, scheme, location) in [
+        (443, None, "https://a.test/x"),
+        (8443, None, "https://a.test:8443/x"),
+        (443, Some("http"), "http://a.test/x"),
+        (8443, Some("https"), "https://a.test/x"),
+    ] {
+        let facts = Facts { scheme: "https", port: port(listener).unwrap(), ..facts("/x", None) };
+        assert_eq!(location_of(Redirect { scheme, ..to() }, &facts), location, "{listener}");
+    }
+}
+
+#[test]
 fn the_host_of_a_redirect_is_the_one_given_or_that_of_the_request() {
     assert_eq!(location_of(to(), &facts("/x", None)), "http://a.test/x");
     let redirect = Redirect { hostname: Some(host("b.test")), ..to() };
