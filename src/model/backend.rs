@@ -64,6 +64,7 @@ pub struct Service {
     pub meta: Meta,
     pub kind: ServiceKind,
     pub ports: Vec<ServicePort>,
+    pub policy: Arc<BackendPolicy>,
     pub unsupported: Vec<Unsupported>,
 }
 

@@ -140,7 +140,8 @@ impl<'a> Gatherer<'_, 'a> {
                 fitting.map(|workload| self.container(workload, wish, terms)).collect()
             }
         };
-        Gathered::new(service.meta.id.to_string(), candidates)
+        let gathered = Gathered::new(service.meta.id.to_string(), candidates);
+        Gathered { policy: service.policy.clone(), ..gathered }
     }
 
     fn container(self, workload: &Workload, wish: Wish<'_>, terms: Terms) -> Candidate {

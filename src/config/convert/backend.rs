@@ -10,7 +10,8 @@ use crate::{
     },
     config::rules::{self, At},
     model::{
-        Backend, Endpoint, EndpointTarget, LabelSelector, Meta, Scheme, Service, ServiceKind, ServicePort,
+        Backend, BackendPolicy, Balancing, Endpoint, EndpointTarget, HashKey, LabelSelector, Meta, Scheme,
+        Service, ServiceKind, ServicePort,
     },
 };
 
@@ -115,9 +116,11 @@ pub(super) fn service(spec: &ServiceSpec, meta: Meta, at: &At<'_>, notes: &mut N
         .enumerate()
         .filter_map(|(index, port)| service_port(port, &ports_at.index(index), notes))
         .collect();
-    if spec.session_affinity == Some(SessionAffinity::ClientIp) {
-        notes.unsupported(&at.key("sessionAffinity"), "session affinity is not served yet");
-    }
+    // Hashing needs no memory, so there is nothing that `sessionAffinityConfig` could let end.
+    let balancing = match spec.session_affinity {
+        Some(SessionAffinity::ClientIp) => Balancing::Maglev(HashKey::ClientAddress),
+        Some(SessionAffinity::None) | None => Balancing::RoundRobin,
+    };
     if spec.publish_not_ready_addresses == Some(true) {
         let why = "containers that are not ready get no requests";
         notes.unsupported(&at.key("publishNotReadyAddresses"), why);
@@ -126,6 +129,7 @@ pub(super) fn service(spec: &ServiceSpec, meta: Meta, at: &At<'_>, notes: &mut N
         meta,
         kind: kind.unwrap_or_else(|| ServiceKind::Selector(labels(&spec.selector))),
         ports,
+        policy: Arc::new(BackendPolicy { balancing, ..BackendPolicy::default() }),
         unsupported: notes.take_unsupported(),
     }
 }

@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     api::KINDS,
     model::{
-        EndpointTarget, FromNamespaces, HostPattern, HttpFilter, PathEdit, PathMatch, Scheme, ServiceKind,
-        ValueMatch,
+        Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter, PathEdit, PathMatch,
+        Scheme, ServiceKind, ValueMatch,
     },
 };
 
@@ -395,7 +395,8 @@ fn services() {
         [(80, 8080, Scheme::Http), (81, 81, Scheme::Http), (82, 82, Scheme::H2c), (83, 83, Scheme::Https)]
     );
     assert!(matches!(&web.kind, ServiceKind::Selector(labels) if labels.len() == 1));
-    assert_eq!(fields(&web.unsupported), ["spec.ports[4].targetPort", "spec.sessionAffinity"]);
+    assert_eq!(web.policy.balancing, Balancing::Maglev(HashKey::ClientAddress));
+    assert_eq!(fields(&web.unsupported), ["spec.ports[4].targetPort"]);
     let outside = service("{type: ExternalName, externalName: a.test}");
     assert!(matches!(&outside.kind, ServiceKind::ExternalName(host) if host.as_str() == "a.test"));
     let headless = service("{clusterIP: None}");

@@ -384,7 +384,13 @@ impl Endpoint {
 }
 
 pub(super) fn service(name: &str, kind: ServiceKind) -> Service {
-    Service { meta: meta(Kind::Service, name), kind, ports: Vec::new(), unsupported: Vec::new() }
+    Service {
+        meta: meta(Kind::Service, name),
+        kind,
+        ports: Vec::new(),
+        policy: Arc::default(),
+        unsupported: Vec::new(),
+    }
 }
 
 impl Service {
