@@ -14,7 +14,7 @@ use super::{
     Object,
     check::{Checked, Item, check_file},
     diagnostic::{Diagnostic, Severity},
-    files::{Scan, label},
+    files::{File, Scan, label},
 };
 use crate::model::{Origin, ResourceId};
 
@@ -42,7 +42,11 @@ pub struct Change {
 struct Known {
     content: Arc<[u8]>,
     checked: Arc<Checked>,
+    past: Past,
 }
+
+/// The contents of a file since it was valid as a whole, that one first: what its last good objects are made of.
+pub type Past = Vec<Arc<[u8]>>;
 
 /// Where an object was read last, and its state.
 #[derive(Clone, Debug)]
@@ -88,6 +92,27 @@ impl Store {
         &self.stale
     }
 
+    /// Of more broken contents than this the oldest are forgotten.
+    const MOST_PAST: usize = 8;
+
+    /// What it takes to have the last good again after a restart.
+    pub fn past(&self) -> BTreeMap<PathBuf, Past> {
+        self.files.iter().map(|(path, known)| (path.clone(), known.past.clone())).collect()
+    }
+
+    /// A store as it was when it gave this past. What is there now is still to be applied.
+    pub fn restore(past: &BTreeMap<PathBuf, Past>) -> Self {
+        let mut store = Self::default();
+        let steps = past.values().map(Vec::len).max().unwrap_or_default();
+        for step in 0..steps {
+            let at = |contents: &Past| contents.get(step.min(contents.len().checked_sub(1)?)).cloned();
+            let files =
+                past.iter().filter_map(|(path, contents)| Some((path.clone(), File::new(at(contents)?))));
+            store.apply(Scan { files: files.collect(), ..Scan::default() });
+        }
+        store
+    }
+
     /// Takes over what a scan has read.
     pub fn apply(&mut self, scan: Scan) -> Change {
         let mut hidden = BTreeSet::new();
@@ -96,10 +121,11 @@ impl Store {
         for (path, file) in scan.files {
             let known = match self.files.remove(&path) {
                 Some(known) if known.content == file.content => known,
-                _ => {
+                before => {
                     changed.insert(path.clone());
                     let checked = Arc::new(check_file(&path, &file.content));
-                    Known { content: file.content, checked }
+                    let past = past(before, &checked, &file.content);
+                    Known { content: file.content, checked, past }
                 }
             };
             files.insert(path, known);
@@ -195,6 +221,18 @@ impl Store {
         self.stale = stale;
         change
     }
+}
+
+/// The past of a file that now has this content.
+fn past(before: Option<Known>, checked: &Checked, content: &Arc<[u8]>) -> Past {
+    let is_valid = checked.diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
+    let mut past = before.filter(|_| !is_valid).map(|known| known.past).unwrap_or_default();
+    if past.len() >= Store::MOST_PAST {
+        // The first was valid as a whole.
+        past.remove(1);
+    }
+    past.push(content.clone());
+    past
 }
 
 /// Puts the files together in the order of their paths; the first object of a name stays.

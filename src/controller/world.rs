@@ -56,7 +56,9 @@ pub(super) struct World {
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
+    /// When something of the state is to be written next.
     unsaved: Option<Instant>,
+    dirty: Dirty,
     saving: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -65,6 +67,13 @@ struct Translated {
     workloads: BTreeMap<WorkloadId, Arc<Workload>>,
     objects: BTreeMap<ResourceId, Arc<config::Object>>,
     labels: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
+}
+
+/// What differs from what is on disk.
+#[derive(Debug, Default)]
+struct Dirty {
+    workloads: bool,
+    documents: bool,
 }
 
 // === impl World ===
@@ -77,9 +86,14 @@ impl World {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not used");
             Vec::new()
         });
+        let past = settings.state_dir.as_deref().map_or_else(|| Ok(BTreeMap::new()), state::load_documents);
+        let past = past.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last good documents are not known");
+            BTreeMap::new()
+        });
         let mut world = Self {
             started: now,
-            documents: Store::default(),
+            documents: Store::restore(&past),
             files_seen: !settings.has_files,
             writer,
             store,
@@ -101,6 +115,7 @@ impl World {
             sources: BTreeMap::new(),
             translated: None,
             unsaved: None,
+            dirty: Dirty::default(),
             saving: None,
             settings,
         };
@@ -116,6 +131,8 @@ impl World {
                 self.documents.apply(scan);
                 self.files_seen = true;
                 self.translated = None;
+                self.dirty.documents = true;
+                self.unsaved.get_or_insert(now + SAVE_INTERVAL);
             }
             Input::Docker(notice) => self.observe(notice, now),
             Input::Name(name, addresses) => {
@@ -186,6 +203,7 @@ impl World {
         self.gone.retain(|id, _| !lives(id));
         self.placement = docker::placement(&self.own, self.locality, &current);
         self.translated = None;
+        self.dirty.workloads = true;
         self.unsaved.get_or_insert(now + SAVE_INTERVAL);
     }
 
@@ -358,21 +376,26 @@ impl World {
         std::mem::take(&mut self.drift)
     }
 
-    /// Begins to write the last known state, off this thread. Says whether it did: one write goes on at a time, and
-    /// half a list is not worth keeping.
+    /// Begins to write what has changed of the state, off this thread. Says whether that was all: one write goes on at a
+    /// time, and half a list of containers is not worth keeping.
     fn save(&mut self) -> bool {
         let Some(directory) = self.settings.state_dir.clone() else { return true };
-        let is_busy = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
-        if is_busy || !self.store.is_ready() {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return false;
         }
-        let workloads: Vec<Arc<Workload>> = self.store.snapshot().into_values().collect();
+        let is_listed = self.store.is_ready();
+        let workloads: Option<Vec<Arc<Workload>>> =
+            (self.dirty.workloads && is_listed).then(|| self.store.snapshot().into_values().collect());
+        let documents = self.dirty.documents.then(|| self.documents.past());
+        self.dirty = Dirty { workloads: self.dirty.workloads && !is_listed, documents: false };
         self.saving = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = state::save(&directory, &workloads) {
+            let workloads = workloads.map_or(Ok(()), |workloads| state::save(&directory, &workloads));
+            let documents = documents.map_or(Ok(()), |past| state::save_documents(&directory, &past));
+            for error in [workloads, documents].into_iter().filter_map(Result::err) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not kept");
             }
         }));
-        true
+        !self.dirty.workloads
     }
 }
 

@@ -53,6 +53,36 @@ fn a_change_names_what_changed() {
 }
 
 #[test]
+fn a_store_comes_back_from_its_past_with_its_last_good() {
+    let (a, b) = (route("a", "a.org"), route("b", "b.org"));
+    let both = |a: &str, b: &str| format!("{a}{b}");
+    let broken = |text: &str| text.replace("hostnames", "hostnamez");
+    let newer = route("a", "newer.org");
+    let mut steps = vec![both(&a, &b), both(&newer, &broken(&b)), both(&broken(&a), &broken(&b))];
+    // More mistakes than are remembered.
+    steps.extend((0..20).map(|number| format!("# {number}\n{}", both(&broken(&a), &broken(&b)))));
+    steps.push(both(&broken(&a), &broken(&b)));
+    let mut first = Store::default();
+    for step in &steps {
+        first.apply(scan(&[("1.yaml", step), ("2.yaml", &route("c", "c.org"))]));
+    }
+    assert_eq!(routes(&first), ["a newer.org 2 stale", "b b.org 1 stale", "c c.org 1"]);
+    assert!(first.past().values().all(|past| past.len() <= Store::MOST_PAST));
+    // Broken while nothing ran, too.
+    let last = scan(&[("1.yaml", steps.last().unwrap()), ("2.yaml", &broken(&route("c", "c.org")))]);
+    let mut second = Store::restore(&first.past());
+    second.apply(last);
+    let hosts = |store: &Store| -> Vec<String> {
+        routes(store).iter().map(|route| route.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(hosts(&second), ["a a.org", "b b.org", "c c.org"]);
+    assert_eq!(second.stale().len(), 3);
+    second.apply(scan(&[("1.yaml", &both(&a, &b))]));
+    assert_eq!(hosts(&second), ["a a.org", "b b.org"], "a file that is gone takes its objects along");
+    assert!(second.is_valid());
+}
+
+#[test]
 fn the_generation_counts_changes_of_the_spec_only() {
     let a = route("a", "a.org");
     let mut store = store(&[("1.yaml", &a)]);

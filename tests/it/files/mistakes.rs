@@ -189,3 +189,35 @@ fn a_backend_that_is_not_there_is_named_in_the_status() {
     world.portolan.reaches("one.test", "/", "a");
     world.condition(("routes", "r"), ("ResolvedRefs", "True", "ResolvedRefs"));
 }
+
+#[test]
+fn the_last_good_survives_a_restart() {
+    let mut world = World::new();
+    let good = manifest::simple("bad", "bad.test", "a");
+    world.documents.write("bad.yaml", &good);
+    world.documents.write("down.yaml", &manifest::simple("down", "down.test", "a"));
+    world.documents.write("gone.yaml", &manifest::simple("gone", "gone.test", "a"));
+    for host in ["bad.test", "down.test", "gone.test"] {
+        world.portolan.reaches(host, "/", "a");
+    }
+    world.documents.write("bad.yaml", &good.replace("hostnames", "hostname"));
+    is_valid(&world.portolan, 0.0);
+    let state = world.portolan.state_dir().join("documents.json");
+    wait::eventually(wait::SOON, "the mistake is on disk", || {
+        let text = std::fs::read_to_string(&state).map_err(|error| error.to_string())?;
+        wait::check(text, |text| text.contains("hostname:") && text.contains("gone.test"), String::clone)
+    });
+    world.portolan.kill();
+    // Broken, and removed, while nothing ran.
+    world
+        .documents
+        .write("down.yaml", &manifest::simple("down", "down.test", "a").replace("port: 80", "port: 0"));
+    world.documents.remove("gone.yaml");
+    let second = Portolan::builder().config(world.documents.path()).after(world.portolan).start();
+    for host in ["bad.test", "down.test"] {
+        second.reaches(host, "/", "a");
+    }
+    assert_eq!(second.get("gone.test", "/").unwrap().status, 404);
+    is_valid(&second, 0.0);
+    assert!(second.client(&["get", "httproute", "down", "-o", "yaml"]).unwrap().contains("stale"));
+}
