@@ -54,6 +54,8 @@ pub(super) struct Worker {
     random: Random,
     access: Option<RefCell<AccessLog>>,
     held: Arc<Count>,
+    /// By version of HTTP: 1.0, 1.1, 2.
+    protocols: [Arc<Count>; 3],
     /// The time of the last tick: asking for the real one costs too much where a fraction of a second does not matter.
     now: Cell<Instant>,
     /// By number of arrival.
@@ -87,6 +89,7 @@ impl Worker {
             .max_buf_size((config.limits.head_bytes * 2).max(64 << 10));
         Self {
             held: metrics.held(),
+            protocols: ["HTTP/1.0", "HTTP/1.1", "HTTP/2"].map(|name| metrics.protocol(name)),
             now: Cell::new(Instant::now()),
             cache: RefCell::new(Cache::new(&metrics)),
             http1,
@@ -120,6 +123,16 @@ impl Worker {
     /// How the TLS of a client is ended who asks for this name.
     pub(super) fn secures(&self, socket: &SocketAddr, server_name: Option<&str>) -> Option<Arc<Tls>> {
         self.table.load().socket(socket)?.secures(server_name).cloned()
+    }
+
+    /// Counts a request by the version of HTTP that its client speaks.
+    pub(super) fn count_protocol(&self, version: http::Version) {
+        let index = match version {
+            http::Version::HTTP_10 => 0,
+            http::Version::HTTP_2 => 2,
+            _ => 1,
+        };
+        self.protocols[index].add(1);
     }
 
     /// For requests that belong to no listener.

@@ -53,6 +53,7 @@ struct All {
     unintroduced: Family<1, Count>,
     connections: Family<2, Count>,
     bytes: Family<1, Count>,
+    protocols: Family<1, Count>,
     held: Family<0, Count>,
     panics: Family<0, Count>,
     limits: Family<1, Count>,
@@ -103,7 +104,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let mut families = self.all.registry.gather();
-        let sharded: [&dyn Collector; 12] = [
+        let sharded: [&dyn Collector; 13] = [
             &self.all.requests,
             &self.all.request_seconds,
             &self.all.upstream_seconds,
@@ -113,6 +114,7 @@ impl Metrics {
             &self.all.unintroduced,
             &self.all.connections,
             &self.all.bytes,
+            &self.all.protocols,
             &self.all.held,
             &self.all.panics,
             &self.all.limits,
@@ -258,6 +260,11 @@ impl WorkerMetrics {
         self.metrics.all.bytes.part(self.worker, [word(direction)])
     }
 
+    /// `portolan_http_protocol_requests_total`; protocols as the access log names them.
+    pub fn protocol(&self, protocol: &'static str) -> Arc<Count> {
+        self.metrics.all.protocols.part(self.worker, [word(protocol)])
+    }
+
     /// `portolan_held_requests`, a gauge: requests that wait for an endpoint.
     pub fn held(&self) -> Arc<Count> {
         self.metrics.all.held.part(self.worker, [])
@@ -341,6 +348,12 @@ impl All {
                 ["listener", "state"],
             )?,
             bytes: Family::new("portolan_bytes_total", "Bytes from and to clients.", COUNTER, ["direction"])?,
+            protocols: Family::new(
+                "portolan_http_protocol_requests_total",
+                "Requests by the version of HTTP that their clients speak.",
+                COUNTER,
+                ["protocol"],
+            )?,
             held: Family::new("portolan_held_requests", "Requests that wait for an endpoint.", GAUGE, [])?,
             panics: Family::new(
                 "portolan_panics_total",

@@ -63,6 +63,7 @@ impl Record {
     ) -> Self {
         let started = Instant::now();
         connection.begin(started);
+        worker.count_protocol(request.version());
         let logged = worker.is_logging().then(|| Line::boxed(&connection, request));
         let method = method_label(request.method());
         Self {

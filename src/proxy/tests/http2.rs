@@ -28,7 +28,10 @@ impl Multi {
         Self::over(soon(TcpStream::connect(address)).await.unwrap()).await
     }
 
-    pub(super) async fn over(stream: TcpStream) -> Self {
+    pub(super) async fn over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) = soon(h2::client::Builder::new().handshake(stream)).await.unwrap();
         let mut tasks = Tasks::new();
         tasks.spawn("client", async move {
@@ -101,7 +104,7 @@ async fn start(server: &Server) -> (Proxy, Multi) {
 #[tokio::test]
 async fn a_request_takes_the_same_way_as_in_http_1() {
     let server = Server::echo().await;
-    let (_proxy, mut client) = start(&server).await;
+    let (proxy, mut client) = start(&server).await;
     let request = request(Method::GET, "/x?y=z").header("x-a", "b").header("te", "trailers");
     let answer = client.ask(request.body(()).unwrap()).await;
     assert_eq!(answer.status, 200);
@@ -118,6 +121,8 @@ async fn a_request_takes_the_same_way_as_in_http_1() {
         assert_eq!(field(heard, name), Some(value), "{heard}");
     }
     assert_eq!(answer.body, *heard);
+    assert_eq!(proxy.metric(r#"portolan_http_protocol_requests_total{protocol="HTTP/2"}"#), Some(1.0));
+    assert_eq!(proxy.metric(r#"portolan_http_protocol_requests_total{protocol="HTTP/1.1"}"#), Some(0.0));
 }
 
 #[tokio::test]

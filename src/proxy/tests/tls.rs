@@ -2,6 +2,7 @@
 
 mod clients;
 mod hellos;
+mod http2;
 mod sessions;
 mod upstream;
 
