@@ -194,6 +194,7 @@ fn route(name: &str, host: &str, reference: BackendRef) -> HttpRoute {
         meta: meta(Kind::HttpRoute, name),
         parents: Vec::new(),
         uses_default_gateways: false,
+        https: portolan::model::HttpsUse::default(),
         attaches_anywhere: false,
         hostnames: vec![HostPattern::parse(host).unwrap()],
         rules: vec![HttpRule {

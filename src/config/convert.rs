@@ -17,6 +17,8 @@ mod tls;
 
 use std::sync::Arc;
 
+pub(super) use http_route::HTTPS;
+
 use super::rules::{At, Found, Violation};
 use crate::{
     api::{self, Object},
@@ -46,7 +48,9 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
             Resource::Gateway(Arc::new(gateway::gateway(&gateway.spec, meta, &spec, &mut notes)))
         }
         Object::HttpRoute(route) => {
-            Resource::HttpRoute(Arc::new(http_route::http_route(&route.spec, meta, &spec, &mut notes)))
+            let https = http_route::https(&route.metadata, &mut notes);
+            let route = http_route::http_route(&route.spec, meta, &spec, &mut notes);
+            Resource::HttpRoute(Arc::new(model::HttpRoute { https, ..route }))
         }
         Object::GrpcRoute(route) => {
             Resource::HttpRoute(Arc::new(grpc_route::grpc_route(&route.spec, meta, &spec, &mut notes)))

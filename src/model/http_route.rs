@@ -24,11 +24,24 @@ pub struct HttpRoute {
     pub uses_default_gateways: bool,
     /// Made from labels or a container's name: attaches to every Gateway if none is a default one.
     pub attaches_anywhere: bool,
+    pub https: HttpsUse,
     /// Empty means every host that the listener takes.
     pub hostnames: Vec<HostPattern>,
     pub rules: Vec<HttpRule>,
     /// Fields outside of rules.
     pub unsupported: Vec<Unsupported>,
+}
+
+/// What a route does where its listener speaks plain HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HttpsUse {
+    /// The same as over HTTPS.
+    #[default]
+    Optional,
+    /// Nothing: it is not there.
+    Only,
+    /// Sends clients to HTTPS.
+    Redirect,
 }
 
 /// A reference to a Gateway, ListenerSet or something unknown.

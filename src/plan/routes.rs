@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     model::{
-        self, BackendRef, Condition, HttpFilter, HttpRoute, HttpRule, Listener, ParentStatus, PathMatch,
-        Protocol, Status, Truth,
+        self, BackendRef, Condition, HttpFilter, HttpRoute, HttpRule, HttpsUse, Listener, ParentStatus,
+        PathMatch, Protocol, Redirect, Status, Timeouts, Truth,
     },
     route::{Attachment, Choice, Mirror, Rule, Weighted},
 };
@@ -40,8 +40,16 @@ pub(super) fn attach<'a>(
     for (parent, outcome) in parents::of_route(route, gateways) {
         let conditions = match outcome {
             Ok(attached) => {
+                let redirects = redirects(route, &attached, gateways, &rules);
                 gateways.attach(attached.gateway, &attached.listeners, |listener| {
-                    attachment(route, &rules, listener)
+                    let is_plain = listener.protocol == Protocol::Http;
+                    match route.https {
+                        HttpsUse::Only if is_plain => None,
+                        HttpsUse::Redirect if is_plain => attachment(route, &redirects, listener),
+                        HttpsUse::Optional | HttpsUse::Only | HttpsUse::Redirect => {
+                            attachment(route, rules.iter().map(|prepared| &prepared.rule), listener)
+                        }
+                    }
                 });
                 let acceptance = Acceptance::of(route);
                 if acceptance.accepted.is_none() {
@@ -49,7 +57,9 @@ pub(super) fn attach<'a>(
                 }
                 let Some(served) = gateways.find(attached.gateway) else { continue };
                 note_urls(route, &rules, (served, &attached.listeners), backends);
-                attached_conditions(acceptance, &refs, served, &attached)
+                let mut conditions = attached_conditions(acceptance, &refs, served, &attached);
+                conditions.extend(secure_condition(route, &attached, served));
+                conditions
             }
             Err(detached) => detached_conditions(detached, &refs),
         };
@@ -109,17 +119,68 @@ fn prepare<'a>(
     Prepared { rule, resolved, mirrored }
 }
 
-fn attachment<'a>(
+fn attachment<'a, 'r>(
     route: &'a HttpRoute,
-    rules: &[Prepared],
+    rules: impl IntoIterator<Item = &'r Arc<Rule>>,
     listener: &'a Listener,
 ) -> Option<Attachment<'a>> {
     let hostnames = parents::hostnames(route, listener);
     if hostnames.is_nothing() {
         return None;
     }
-    let rules = route.rules.iter().zip(rules).map(|(rule, prepared)| (&*rule.matches, prepared.rule.clone()));
+    let rules = route.rules.iter().zip(rules).map(|(written, rule)| (&*written.matches, rule.clone()));
     Some(Attachment { meta: &route.meta, hostnames: hostnames.patterns(), rules: rules.collect() })
+}
+
+/// What is answered in plain HTTP where clients are to come by HTTPS: for each rule, where to go instead.
+fn redirects(
+    route: &HttpRoute,
+    attached: &Attached<'_>,
+    gateways: &Gateways<'_>,
+    rules: &[Prepared],
+) -> Vec<Arc<Rule>> {
+    if route.https != HttpsUse::Redirect {
+        return Vec::new();
+    }
+    let served = gateways.find(attached.gateway);
+    let listeners = attached.listeners.iter().filter_map(|position| served?.listeners.get(*position));
+    let secure = listeners.map(|served| served.listener).find(|one| one.protocol == Protocol::Https);
+    let redirect = HttpFilter::Redirect(Redirect {
+        scheme: Some("https"),
+        hostname: None,
+        path: None,
+        port: secure.map(|listener| listener.port),
+        status: http::StatusCode::MOVED_PERMANENTLY,
+    });
+    let rule = |prepared: &Prepared| {
+        let (route, rule) = (prepared.rule.route.clone(), prepared.rule.rule.clone());
+        Arc::new(Rule {
+            route,
+            rule,
+            filters: vec![redirect.clone()],
+            backends: Weighted::default(),
+            timeouts: Timeouts::default(),
+            retry: None,
+            session: None,
+            mirrors: Vec::new(),
+            invalid: None,
+        })
+    };
+    rules.iter().map(rule).collect()
+}
+
+/// Says so where a route wants HTTPS and none of its listeners speaks it.
+fn secure_condition(route: &HttpRoute, attached: &Attached<'_>, served: &Served<'_>) -> Option<Condition> {
+    if route.https == HttpsUse::Optional {
+        return None;
+    }
+    let mut listeners = attached.listeners.iter().filter_map(|position| served.listeners.get(*position));
+    if listeners.any(|one| one.listener.protocol == Protocol::Https && one.is_served()) {
+        return None;
+    }
+    let message = "the route wants HTTPS, and no listener that it is attached to serves that: write a Certificate, or \
+                   an HTTPS listener with one";
+    Some(Condition::no("Secure", "NoHttpsListener", message))
 }
 
 // === conditions ===
@@ -235,6 +296,7 @@ fn note_urls(
         .filter_map(|position| served.listeners.get(*position))
         .filter(|served| served.is_served())
         .map(|served| served.listener)
+        .filter(|listener| route.https == HttpsUse::Optional || listener.protocol == Protocol::Https)
         .collect();
     if listeners.is_empty() {
         return;

@@ -8,12 +8,12 @@ use super::{Notes, http_filter, limit, parents, session, text_or};
 use crate::{
     api::{
         self, DefaultScope, HttpBackendRef, HttpMethod, HttpRouteMatch, HttpRouteRetry, HttpRouteRule,
-        HttpRouteSpec, MatchType, PathMatchType,
+        HttpRouteSpec, MatchType, ObjectMeta, PathMatchType,
     },
     config::rules::{self, At},
     model::{
-        BackendRef, HeaderMatch, HttpMatch, HttpRoute, HttpRule, Meta, Origin, PathMatch, QueryMatch, Retry,
-        Timeouts, ValueMatch,
+        BackendRef, HeaderMatch, HttpMatch, HttpRoute, HttpRule, HttpsUse, Meta, Origin, PathMatch,
+        QueryMatch, Retry, Timeouts, ValueMatch,
     },
 };
 
@@ -50,12 +50,32 @@ pub(super) fn http_route(spec: &HttpRouteSpec, meta: Meta, at: &At<'_>, notes: &
     }
     HttpRoute {
         attaches_anywhere: is_from_container && parents.is_empty(),
+        https: HttpsUse::default(),
         meta,
         parents,
         uses_default_gateways,
         hostnames,
         rules,
         unsupported: notes.take_unsupported(),
+    }
+}
+
+/// The annotation that says what a route does on listeners of plain HTTP.
+pub(in crate::config) const HTTPS: &str = "portolan.dev/https";
+
+/// What the annotation says.
+pub(super) fn https(metadata: &ObjectMeta, notes: &mut Notes) -> HttpsUse {
+    match metadata.annotations.get(HTTPS).map(String::as_str) {
+        None => HttpsUse::Optional,
+        Some("only") => HttpsUse::Only,
+        Some("redirect") => HttpsUse::Redirect,
+        Some(other) => {
+            let root = At::ROOT;
+            let metadata = root.key("metadata");
+            let at = metadata.key("annotations");
+            notes.found.expected(&at.key(HTTPS), format!("found `{other}`"), "`only` or `redirect`");
+            HttpsUse::Optional
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{HealthUse, HttpRouteSpec, LoadBalancingPolicy},
     config::diagnostic::shown,
-    model::{Host, HostPattern, NetworkMode, Problem, Scheme, Severity, Workload},
+    model::{Host, HostPattern, HttpsUse, NetworkMode, Problem, Scheme, Severity, Workload},
 };
 
 /// The labels of one container, read.
@@ -79,6 +79,7 @@ pub(super) struct Policy {
     pub(super) balancing: Option<LoadBalancingPolicy>,
     pub(super) health_path: Option<Arc<str>>,
     pub(super) health: Option<HealthUse>,
+    pub(super) https: Option<HttpsUse>,
     pub(super) sticky: Option<Sticky>,
 }
 

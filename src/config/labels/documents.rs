@@ -22,7 +22,8 @@ use crate::{
     },
     config::{Object, convert},
     model::{
-        Endpoint, EndpointTarget, HostPattern, Origin, Resource, ResourceId, Scheme, Severity, WorkloadId,
+        Endpoint, EndpointTarget, HostPattern, HttpsUse, Origin, Resource, ResourceId, Scheme, Severity,
+        WorkloadId,
     },
 };
 
@@ -156,6 +157,7 @@ fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<
 fn text(document: &api::Object, group: &Group<'_>) -> String {
     if let (api::Object::HttpRoute(route), Shape::Path { strip, .. }) = (document, &group.shape)
         && route.spec.rules.iter().all(|rule| rule.session_persistence.is_none())
+        && route.metadata.annotations.is_empty()
     {
         let rule = route.spec.rules.first();
         let path =
@@ -236,7 +238,14 @@ fn route_document(group: &Group<'_>, pair: &Pair, hosts: &[HostPattern]) -> api:
         }
     }
     spec.hostnames = hosts.iter().map(|host| host.to_string().into()).collect();
-    api::HttpRoute { metadata: metadata(group, pair, &pair.route), spec }
+    let mut metadata = metadata(group, pair, &pair.route);
+    let https = match policy(group).https {
+        None | Some(HttpsUse::Optional) => None,
+        Some(HttpsUse::Only) => Some("only"),
+        Some(HttpsUse::Redirect) => Some("redirect"),
+    };
+    metadata.annotations.extend(https.map(|word| (convert::HTTPS.to_owned(), word.to_owned())));
+    api::HttpRoute { metadata, spec }
 }
 
 fn path_rule(prefix: &str, strip: Strip) -> HttpRouteRule {
@@ -291,7 +300,7 @@ fn backend_document(group: &Group<'_>, pair: &Pair) -> api::Backend {
             ..BackendEndpoint::default()
         }
     });
-    let Policy { balancing, health_path, health, sticky: _ } = policy(group);
+    let Policy { balancing, health_path, health, sticky: _, https: _ } = policy(group);
     let load_balancing =
         balancing.map(|policy| LoadBalancing { policy: Some(policy), ..LoadBalancing::default() });
     let health_check = health_path.map(|path| {
@@ -310,6 +319,7 @@ fn policy(group: &Group<'_>) -> Policy {
         policy.balancing = policy.balancing.or(member.terms.policy.balancing);
         policy.health = policy.health.or(member.terms.policy.health);
         policy.sticky = policy.sticky.or(member.terms.policy.sticky);
+        policy.https = policy.https.or(member.terms.policy.https);
         policy.health_path = policy.health_path.or_else(|| member.terms.policy.health_path.clone());
     }
     policy

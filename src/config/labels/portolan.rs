@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::diagnostic::{Diagnostic, nearest, shown},
-    model::{HostPattern, Problem, Scheme, Severity, Workload},
+    model::{HostPattern, HttpsUse, Problem, Scheme, Severity, Workload},
 };
 use values::Wrong;
 
@@ -35,6 +35,8 @@ enum Key {
     Weight,
     Balancing,
     Health,
+    Tls,
+    Redirect,
     HealthPath,
     Route,
     Sticky,
@@ -52,12 +54,12 @@ const KEYS: [(&str, Key); 17] = [
     ("path", Key::Path),
     ("path.strip", Key::Strip),
     ("port", Key::Port),
-    ("redirect", Key::Later),
+    ("redirect", Key::Redirect),
     ("route", Key::Route),
     ("scheme", Key::Scheme),
     ("sticky", Key::Sticky),
     ("tcp", Key::Later),
-    ("tls", Key::Later),
+    ("tls", Key::Tls),
     ("udp", Key::Later),
     ("weight", Key::Weight),
 ];
@@ -221,6 +223,16 @@ impl<'a> Reader<'a> {
                 let balancing = self.take(label, values::balancing(value));
                 self.note(label, |draft| draft.policy.balancing = balancing);
             }
+            Key::Tls if matches!(value, "acme" | "passthrough") => self.later(label),
+            Key::Tls => {
+                let tls = self.take(label, values::boolean(value));
+                let https = tls.filter(|is_on| *is_on).map(|_| HttpsUse::Only);
+                self.note(label, |draft| draft.policy.https = draft.policy.https.max(https));
+            }
+            Key::Redirect => {
+                let https = self.take(label, values::redirect(value));
+                self.note(label, |draft| draft.policy.https = draft.policy.https.max(https));
+            }
             Key::Health => {
                 let health = self.take(label, values::health(value));
                 self.note(label, |draft| draft.policy.health = health);
@@ -265,6 +277,8 @@ impl<'a> Reader<'a> {
             | Key::Weight
             | Key::Balancing
             | Key::Health
+            | Key::Tls
+            | Key::Redirect
             | Key::Route
             | Key::Later => "",
         };
@@ -396,7 +410,13 @@ fn rank(key: Key) -> u8 {
         Key::Strip => 3,
         Key::Port => 4,
         Key::Scheme => 5,
-        Key::Weight | Key::Balancing | Key::Health | Key::HealthPath | Key::Sticky => 6,
+        Key::Weight
+        | Key::Balancing
+        | Key::Health
+        | Key::HealthPath
+        | Key::Sticky
+        | Key::Tls
+        | Key::Redirect => 6,
         Key::Network => 7,
         Key::Enable | Key::Later => 8,
     }

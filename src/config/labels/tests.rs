@@ -398,6 +398,7 @@ fn manifests_are_documents_that_say_the_same() {
             .label("portolan.bad.port", "none")
             .label("portolan.bad.host", "c.test")
             .label("portolan.tls.host", "d.test")
+            .label("portolan.redirect", "https")
             .label("portolan.secure.host", "e.test")
             .label("portolan.secure.scheme", "https"),
         replica("shop", "web", 1)

@@ -298,6 +298,41 @@ fn another_protocol_on_a_socket_of_an_older_gateway_is_refused() {
 }
 
 #[test]
+fn a_route_that_wants_https_is_not_there_in_plain_http_or_sends_clients_on() {
+    let world = |https| {
+        let gateway = secure(vec![to_secret("a")]).listener(http("http", 80));
+        let route = route("r").host("a.test").to(service_ref("web:80"));
+        world![secret("a"), gateway, container("web"), HttpRoute { https, ..route }]
+    };
+    let only = plan(&world(HttpsUse::Only));
+    assert_eq!(only.answers("a.test", "/"), None);
+    assert!(only.answer_on("[::]:443", "a.test", "/").is_some());
+    let redirect = plan(&world(HttpsUse::Redirect));
+    let rule = redirect.answer("a.test", "/").unwrap();
+    let [HttpFilter::Redirect(filter)] = &rule.filters[..] else { panic!("{:?}", rule.filters) };
+    assert_eq!((filter.scheme, filter.port, filter.status.as_u16()), (Some("https"), Some(port(443)), 301));
+    assert!(redirect.answer_on("[::]:443", "a.test", "/").unwrap().filters.is_empty());
+    for plan in [&only, &redirect] {
+        assert_eq!(plan.workload("web").urls, ["https://a.test"]);
+        assert_eq!(plan.route_says("r", "Secure"), "");
+    }
+    let optional = plan(&world(HttpsUse::Optional));
+    assert_eq!(optional.workload("web").urls, ["http://a.test", "https://a.test"]);
+}
+
+#[test]
+fn a_route_that_wants_https_where_nothing_speaks_it_says_so() {
+    let route = HttpRoute { https: HttpsUse::Only, ..route("r").host("a.test").rule(rule("/")) };
+    let plan = plan(&world![edge(), route]);
+    assert_eq!(plan.answers("a.test", "/"), None);
+    assert_eq!(
+        plan.route_says("r", "Secure"),
+        "Secure: False NoHttpsListener: the route wants HTTPS, and no listener that it is attached to serves that: write \
+         a Certificate, or an HTTPS listener with one"
+    );
+}
+
+#[test]
 fn routes_of_https_listeners_have_urls_that_say_so() {
     let plan = plan(&world![
         secret("a"),

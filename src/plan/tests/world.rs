@@ -189,6 +189,7 @@ pub(super) fn detached(name: &str) -> HttpRoute {
         meta: meta(Kind::HttpRoute, name),
         parents: Vec::new(),
         uses_default_gateways: false,
+        https: HttpsUse::default(),
         attaches_anywhere: false,
         hostnames: Vec::new(),
         rules: Vec::new(),

@@ -67,7 +67,7 @@ fn docker_a_scheme_is_held_to_and_never_replaced_by_plaintext() {
 #[test]
 fn docker_labels_of_later_versions_say_that_they_are_not_served() {
     let Some((engine, portolan)) = harbour() else { return };
-    let web = engine.container("web").port(8080).label("portolan.tls", "true").start();
+    let web = engine.container("web").port(8080).label("portolan.tls", "acme").start();
     let words = told(&portolan, &web.name, "UnsupportedValue");
     has(&words, &["`portolan.tls`", "not served yet"]);
     portolan.reaches(&host(&web.name), "/", &web.name);

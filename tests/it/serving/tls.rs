@@ -176,6 +176,21 @@ fn a_gateway_asks_for_client_certificates_and_fails_closed() {
 }
 
 #[test]
+fn an_annotation_sends_http_to_https() {
+    let authority = Authority::new();
+    let world = World::new(TO_A);
+    world.documents.write("web.yaml", &authority.certify("shop.test").secret("web"));
+    let route = manifest::simple("shop", "shop.test", "a")
+        .replace("{name: shop}", "{name: shop, annotations: {portolan.dev/https: redirect}}");
+    let backend = manifest::backend("a", world.a.address);
+    world.documents.write("shop.yaml", &format!("{backend}{route}"));
+    let answer = world.portolan.says("shop.test", "/x?y", 301);
+    assert_eq!(answer.header("location"), Some("https://shop.test:8443/x?y"));
+    let answer = connected(&world.portolan, &authority).get("shop.test", "/x?y").unwrap();
+    assert_eq!(answer.backend(), Some("a"));
+}
+
+#[test]
 fn http_is_sent_to_https_by_a_route_of_its_own() {
     let authority = Authority::new();
     let world = World::new(TO_A);

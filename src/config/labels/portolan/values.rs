@@ -8,7 +8,7 @@ use crate::{
         self, HealthUse, HttpPathMatch, HttpRouteMatch, HttpRouteRule, LoadBalancingPolicy, PathMatchType,
     },
     config::{diagnostic::nearest, rules},
-    model::{HostPattern, Scheme},
+    model::{HostPattern, HttpsUse, Scheme},
 };
 
 /// A value that is not what it should be.
@@ -145,6 +145,14 @@ pub(super) fn sticky(text: &str) -> Result<Sticky, Wrong> {
         "false" => Ok(Sticky::Not),
         _ => Err(Wrong::new(text, "`cookie` or `false`").suggest(nearest(text, ["cookie"]))),
     }
+}
+
+/// Where clients of plain HTTP are sent.
+pub(super) fn redirect(text: &str) -> Result<HttpsUse, Wrong> {
+    if text.eq_ignore_ascii_case("https") {
+        return Ok(HttpsUse::Redirect);
+    }
+    Err(Wrong::new(text, "`https`").suggest(nearest(text, ["https"])))
 }
 
 pub(super) fn health(text: &str) -> Result<HealthUse, Wrong> {

@@ -3,7 +3,7 @@
 use super::{Builder, container, lines, only_problem, problems, replica, translated};
 use crate::{
     config::labels::Translation,
-    model::{Balancing, HealthUse, Resource, Severity},
+    model::{Balancing, HealthUse, HttpsUse, Resource, Severity},
 };
 
 fn web() -> Builder {
@@ -226,7 +226,7 @@ fn labels_of_others_are_not_looked_at() {
 
 #[test]
 fn what_is_not_served_yet_says_so_and_the_rest_applies() {
-    for label in ["tls", "redirect", "tcp", "udp"] {
+    for label in ["tcp", "udp"] {
         let label = format!("portolan.{label}");
         let translation = translated([web().label(&label, "x").label("portolan.host", "a.test")]);
         let problem = only_problem(&translation);
@@ -235,6 +235,38 @@ fn what_is_not_served_yet_says_so_and_the_rest_applies() {
         assert_eq!(lines(&translation), [format!("default/web: a.test,{DEFAULTS} / -> web")]);
     }
     assert_eq!(problems(&translated([web().label("portolan.tls", "false")])), []);
+}
+
+// === portolan.tls, portolan.redirect ===
+
+#[test]
+fn labels_say_what_happens_to_plain_http() {
+    for (labels, expected) in [
+        (&[][..], HttpsUse::Optional),
+        (&[("portolan.tls", "false")], HttpsUse::Optional),
+        (&[("portolan.tls", "true")], HttpsUse::Only),
+        (&[("portolan.redirect", "https")], HttpsUse::Redirect),
+        (&[("portolan.tls", "true"), ("portolan.redirect", "HTTPS")], HttpsUse::Redirect),
+        (&[("portolan.tls", "true"), ("portolan.host", "a.test")], HttpsUse::Only),
+    ] {
+        let translation = translated([labelled(labels)]);
+        assert_eq!(problems(&translation), [], "{labels:?}");
+        let routes = translation.objects.iter().filter_map(|object| {
+            let Resource::HttpRoute(route) = &object.resource else { return None };
+            Some((route.https, object.manifest.contains("portolan.dev/https")))
+        });
+        for found in routes {
+            assert_eq!(found, (expected, expected != HttpsUse::Optional), "{labels:?}");
+        }
+    }
+    let odd = translated([labelled(&[("portolan.redirect", "htps")])]);
+    assert!(
+        only_problem(&odd).to_string().contains("found `htps`, expected `https`"),
+        "{:?}",
+        problems(&odd)
+    );
+    let later = translated([labelled(&[("portolan.tls", "acme")])]);
+    assert!(only_problem(&later).message.contains("not served yet"));
 }
 
 // === portolan.lb, portolan.health.path ===
