@@ -385,13 +385,8 @@ impl Endpoint {
 }
 
 pub(super) fn service(name: &str, kind: ServiceKind) -> Service {
-    Service {
-        meta: meta(Kind::Service, name),
-        kind,
-        ports: Vec::new(),
-        policy: Arc::default(),
-        unsupported: Vec::new(),
-    }
+    let meta = meta(Kind::Service, name);
+    Service { meta, kind, ports: Vec::new(), policy: Arc::default(), unsupported: Vec::new() }
 }
 
 impl Service {

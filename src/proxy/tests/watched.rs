@@ -355,3 +355,27 @@ async fn where_health_is_only_preferred_all_are_used_once_none_is_healthy() {
     }
     assert_eq!((one.served() - before.0, two.served() - before.1), (2, 2), "their own answers");
 }
+
+#[tokio::test]
+async fn a_websocket_keeps_its_place_to_its_end() {
+    let server = Server::start(|mut client, _, _| async move {
+        client.request().await;
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        client.rest().await;
+    })
+    .await;
+    let proxy = Proxy::start(config(), watched(&[server.address], &limited(1, 0)));
+    let upgrade = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut socket = proxy.connect().await;
+    socket.send(upgrade).await;
+    assert_eq!(socket.reply().await.status, 101);
+    assert_eq!(proxy.request(upgrade).await.status, 503);
+    drop(socket);
+    let deadline = tokio::time::Instant::now() + LONG;
+    while proxy.request(upgrade).await.status != 101 {
+        assert!(tokio::time::Instant::now() < deadline, "its place is never free");
+    }
+}
