@@ -30,7 +30,7 @@ mod tests;
 pub use backend::{
     Backend, BackendEndpoint, BackendScheme, BackendSpec, BackendTls, Connections, ConsulEndpoint, DnsRecord,
     DockerEndpoint, GrpcHealthCheck, HashOn, HealthCheck, HealthUse, HttpHealthCheck, LoadBalancing,
-    LoadBalancingPolicy, OutlierDetection, Resolve, SwarmEndpoint, TcpHealthCheck,
+    LoadBalancingPolicy, OutlierDetection, ProxyProtocol, Resolve, SwarmEndpoint, TcpHealthCheck,
 };
 pub use backend_tls_policy::{
     BackendTlsPolicy, BackendTlsPolicySpec, BackendTlsPolicyValidation, SubjectAltName, SubjectAltNameType,

@@ -41,7 +41,9 @@ pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
 };
 pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
-pub use policy::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe};
+pub use policy::{
+    BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe, ProxyProtocol,
+};
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
 pub use report::{EndpointHealth, HealthReport, Report, SourceReport};
 pub use session::{Mirror, Session, SessionCarrier, Share};

@@ -245,6 +245,16 @@ pub struct Connections {
     /// A connection is closed after this many requests.
     #[schemars(range(min = 1))]
     pub max_requests_per_connection: Option<u32>,
+    /// Every connection begins with a PROXY header that tells of the client, and is used for one request. Not for `h2c`.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The version of a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 /// How TLS is spoken with endpoints whose scheme is `https`.

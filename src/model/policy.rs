@@ -109,6 +109,15 @@ pub struct Connections {
     pub max_pending: Option<u32>,
     /// A connection is closed after this many requests.
     pub max_requests: Option<NonZeroU32>,
+    /// Whether each connection begins by telling of its client.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The version of a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 // === impl BackendPolicy ===

@@ -220,6 +220,7 @@ async fn exchange(
         record.trying(&slot.name);
         let outgoing = forward::Outgoing {
             rewritten,
+            port: rule.port,
             edit: &|headers: &mut HeaderMap| {
                 fields::strip_request(headers);
                 fields::forward(headers, &peer(worker, connection, &rule.port_text), asked.client);

@@ -6,6 +6,7 @@
 
 mod exchange;
 mod fleet;
+pub(super) mod introduction;
 mod multiplex;
 mod shares;
 mod stream;
@@ -34,7 +35,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{config::Limits, tls::Connector};
 use crate::{
-    model::{EndpointTls, Scheme},
+    model::{EndpointTls, ProxyProtocol, Scheme},
     route::{self, Address, Table, Target},
     runtime::{Tasks, tasks::Ended},
 };
@@ -122,6 +123,8 @@ pub(super) struct Slot {
     weight: u32,
     /// Where the backend says other than the configuration.
     limits: Option<Rc<Limits>>,
+    /// How connections tell of their client, if they do.
+    proxy_protocol: Option<ProxyProtocol>,
     pub(super) watched: Option<Rc<Watched>>,
 }
 
@@ -177,6 +180,7 @@ impl Upstreams {
                 scheme: endpoint.scheme,
                 weight: endpoint.weight.max(1),
                 limits: own_limits.clone(),
+                proxy_protocol: connections.proxy_protocol,
                 watched: members.get(index).and_then(watched),
             }
         };
@@ -275,13 +279,13 @@ impl Endpoint {
     }
 
     /// A socket, with TLS where it is wanted: nothing is ever sent without it then.
-    async fn connect(&self, protocol: Protocol) -> io::Result<Stream> {
+    async fn connect(&self, protocol: Protocol, introduction: &[u8]) -> io::Result<Stream> {
         let secure = match &self.secure {
             None => None,
             Some(Ok(connector)) => Some((connector, protocol)),
             Some(Err(why)) => return Err(io::Error::other(why.clone())),
         };
-        Stream::connect(&self.address, secure).await
+        Stream::connect(&self.address, secure, introduction).await
     }
 
     /// With the scheme that is true of its connection.
@@ -306,6 +310,9 @@ impl Endpoint {
 
     fn keep(&self, exchange: Box<Own>, now: Instant) {
         let Keeping { idle_timeout, max_requests } = self.keeping.get();
+        if exchange.is_private {
+            return;
+        }
         let is_used_up = max_requests.is_some_and(|most| exchange.served >= most.get());
         if is_used_up || idle_timeout == Some(Duration::ZERO) {
             return;
@@ -334,6 +341,12 @@ impl Wake for Stir {
 // === impl Slot ===
 
 impl Slot {
+    /// What to say first on a connection for a client that came by this port; nothing where connections are for all.
+    pub(super) fn introduction(&self, client: IpAddr, port: u16) -> Vec<u8> {
+        let introduce = |version| introduction::of_client(version, client, port);
+        self.proxy_protocol.map(introduce).unwrap_or_default()
+    }
+
     /// What to speak to it for a request that is no switch to another protocol.
     pub(super) fn protocol(&self) -> Protocol {
         match self.scheme {

@@ -6,7 +6,10 @@ use super::{Notes, limit};
 use crate::{
     api::{self, BackendSpec, HashOn, LoadBalancing, LoadBalancingPolicy},
     config::rules::{self, At},
-    model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe},
+    model::{
+        BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe,
+        ProxyProtocol,
+    },
 };
 
 /// Between two checks of one endpoint.
@@ -37,7 +40,14 @@ pub(super) fn policy(spec: &BackendSpec, at: &At<'_>, notes: &mut Notes) -> Arc<
         policy.ejection = ejection(detection, &at.key("outlierDetection"), notes);
     }
     if let Some(written) = &spec.connections {
-        policy.connections = connections(written, &at.key("connections"), notes);
+        let at = at.key("connections");
+        policy.connections = connections(written, &at, notes);
+        let schemes = spec.endpoints.iter().map(|endpoint| endpoint.scheme).chain([spec.scheme]);
+        let has_h2c = schemes.into_iter().any(|scheme| scheme == Some(api::BackendScheme::H2c));
+        if has_h2c && policy.connections.proxy_protocol.take().is_some() {
+            let why = "connections of `h2c` are shared by many clients, so no header can tell of one";
+            notes.unsupported(&at.key("proxyProtocol"), why);
+        }
     }
     Arc::new(policy)
 }
@@ -110,6 +120,10 @@ fn connections(written: &api::Connections, at: &At<'_>, notes: &mut Notes) -> Co
         max_per_endpoint: written.max_per_endpoint.and_then(NonZeroU32::new),
         max_pending: written.max_pending,
         max_requests: written.max_requests_per_connection.and_then(NonZeroU32::new),
+        proxy_protocol: written.proxy_protocol.map(|version| match version {
+            api::ProxyProtocol::V1 => ProxyProtocol::V1,
+            api::ProxyProtocol::V2 => ProxyProtocol::V2,
+        }),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     model::{Probe, Scheme},
     proxy::{
         tls::Connector,
-        upstream::{Protocol, Stream},
+        upstream::{Protocol, Stream, introduction},
     },
     route::Address,
 };
@@ -39,7 +39,8 @@ async fn ask(task: &Task) -> Result<(), String> {
         (Probe::Tcp, _) | (Probe::Http { .. }, Scheme::Http | Scheme::Https) => Protocol::Http1,
     };
     let secure = connector.as_ref().map(|connector| (connector, protocol));
-    let connected = Stream::connect(address, secure).await;
+    let introduction = task.proxy_protocol.map(introduction::of_self).unwrap_or_default();
+    let connected = Stream::connect(address, secure, &introduction).await;
     let stream = connected.map_err(|error| format!("{probe}: cannot connect: {error}"))?;
     let own_host = host_of(address);
     match probe {

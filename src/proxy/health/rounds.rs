@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    model::{BackendPolicy, EndpointTls, HealthCheck, Scheme},
+    model::{BackendPolicy, EndpointTls, HealthCheck, ProxyProtocol, Scheme},
     proxy::upstream::{Group, Member, Seen},
     route::{Address, hashing},
 };
@@ -54,6 +54,8 @@ pub(super) struct Task {
     pub(super) scheme: Scheme,
     pub(super) tls: Option<Arc<EndpointTls>>,
     pub(super) check: HealthCheck,
+    /// How connections have to begin.
+    pub(super) proxy_protocol: Option<ProxyProtocol>,
 }
 
 // === impl Rounds ===
@@ -100,7 +102,8 @@ impl Rounds {
             (Address::Tcp(address), Some(port)) => Address::Tcp(SocketAddr::new(address.ip(), port.get())),
             (Address::Tcp(_), None) | (Address::Unix(_), _) => key.1.clone(),
         };
-        Some(Task { key, address, scheme: round.scheme, tls: round.tls.clone(), check })
+        let proxy_protocol = round.policy.connections.proxy_protocol;
+        Some(Task { key, address, scheme: round.scheme, tls: round.tls.clone(), check, proxy_protocol })
     }
 
     /// Takes note of a check's outcome and says when the next one is.

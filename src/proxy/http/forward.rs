@@ -7,7 +7,7 @@
 
 mod again;
 
-use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, num::NonZeroU16, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -50,6 +50,8 @@ pub(super) struct Tries {
 /// How a request is changed on its way.
 pub(super) struct Outgoing<'a> {
     pub(super) rewritten: Option<Rewritten>,
+    /// The listener's port.
+    pub(super) port: NonZeroU16,
     pub(super) edit: &'a dyn Fn(&mut HeaderMap),
 }
 
@@ -337,7 +339,8 @@ async fn send(
         // It is HTTP/1 that is switched from.
         Wants::WebSocket => Protocol::Http1,
     };
-    let sending = over(worker, (slot, protocol), || build(asked, outgoing, slot));
+    let introduction = slot.introduction(asked.client.address, outgoing.port.get());
+    let sending = over(worker, (slot, protocol), &introduction, || build(asked, outgoing, slot));
     sending.await.map_err(|unanswered| match unanswered {
         Unanswered::Unsent(failure) => Failed::Again { failure, sent: Sent::Nothing },
         Unanswered::Broken(failure) => asked.judge(failure),
@@ -359,11 +362,14 @@ pub(super) enum Unanswered {
 pub(super) async fn over(
     worker: &Worker,
     (slot, protocol): (&Slot, Protocol),
+    introduction: &[u8],
     make: impl FnOnce() -> Result<Request<RequestBody>, Refusal>,
 ) -> Result<(Response<Incoming>, Exchange), Unanswered> {
-    let connect = async || match slot.endpoint.reuse(protocol) {
+    let limits = slot.limits(&worker.config.limits);
+    let is_for_all = introduction.is_empty();
+    let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {
         Some(exchange) => Ok(exchange),
-        None => Exchange::connect(&slot.endpoint, protocol, slot.limits(&worker.config.limits)).await,
+        None => Exchange::connect(&slot.endpoint, protocol, limits, introduction).await,
     };
     let mut exchange = connect().await.map_err(Unanswered::Unsent)?;
     let mut request = make().map_err(Unanswered::Unmade)?;
@@ -430,7 +436,7 @@ fn build(asked: &Asked<'_>, outgoing: &Outgoing<'_>, slot: &Slot) -> Result<Requ
 
 /// The head of the request as an endpoint of this name gets it.
 pub(super) fn head(asked: &Asked<'_>, outgoing: &Outgoing<'_>, name: &str) -> Result<Request<()>, Refusal> {
-    let Outgoing { rewritten, edit } = outgoing;
+    let Outgoing { rewritten, edit, port: _ } = outgoing;
     let mut request = Request::new(());
     *request.method_mut() = asked.head.method.clone();
     *request.version_mut() = Version::HTTP_11;

@@ -32,7 +32,8 @@ pub(super) struct Copy {
     worker: Rc<Worker>,
     backend: Rc<Backend>,
     head: Parts,
-    client: IpAddr,
+    /// The client, and the port that it came by.
+    client: (IpAddr, u16),
 }
 
 /// Bodies up to this length are copied.
@@ -55,6 +56,7 @@ pub(super) fn start<'m>(
     if asked.is_copied.replace(true) {
         return;
     }
+    let client = (asked.client.address, outgoing.port.get());
     for mirror in mirrors {
         let Some(backend) = &mirror.backend else { continue };
         if asked.wants != Wants::Http || !mirror.share.takes(worker.random() >> 16) {
@@ -62,7 +64,7 @@ pub(super) fn start<'m>(
         }
         let Ok(mut head) = forward::head(asked, outgoing, name) else { continue };
         head.headers_mut().remove(header::EXPECT);
-        let Some(copy) = Copy::new(worker, backend, head, asked.client.address) else { continue };
+        let Some(copy) = Copy::new(worker, backend, head, client) else { continue };
         match &asked.upload {
             None => copy.send(VecDeque::new()),
             Some(upload) => upload.copy(copy),
@@ -73,7 +75,12 @@ pub(super) fn start<'m>(
 // === impl Copy ===
 
 impl Copy {
-    fn new(worker: &Rc<Worker>, backend: &Rc<Backend>, head: Request<()>, client: IpAddr) -> Option<Self> {
+    fn new(
+        worker: &Rc<Worker>,
+        backend: &Rc<Backend>,
+        head: Request<()>,
+        client: (IpAddr, u16),
+    ) -> Option<Self> {
         if worker.mirrored.get() >= MOST {
             worker.metrics.mirrored(&backend.name, "dropped").add(1);
             return None;
@@ -102,14 +109,16 @@ impl Copy {
         let Picked { slot, place: _place } = self.backend.pick(&Ask {
             failed: &[],
             head: &self.head,
-            client: self.client,
+            client: self.client.0,
             random: self.worker.random(),
             now: self.worker.now(),
             home: None,
         })?;
         let request = Request::from_parts(self.head.clone(), RequestBody::Kept(body));
+        let (client, port) = self.client;
+        let introduction = slot.introduction(client, port);
         let (response, mut exchange) =
-            forward::over(&self.worker, (slot, slot.protocol()), || Ok(request)).await.ok()?;
+            forward::over(&self.worker, (slot, slot.protocol()), &introduction, || Ok(request)).await.ok()?;
         discard(response.into_body(), &mut exchange).await;
         exchange.finish(self.worker.now());
         Some(())

@@ -1,6 +1,7 @@
 //! The PROXY protocol in front of HTTP: who is believed, what the backend hears, and who is shown the door.
 
 use super::*;
+use crate::model::{BackendPolicy, Connections, ProxyProtocol};
 
 fn introduced_by(trusted: &str) -> Config {
     let trusted_proxies = vec![trusted.parse().unwrap()];
@@ -103,6 +104,37 @@ async fn a_header_that_does_not_come_is_not_waited_for_for_ever() {
     }
     let late = r#"portolan_proxy_protocol_refused_total{reason="late"}"#;
     until("they are counted", || proxy.metric(late) == Some(3.0)).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_asks_for_it_is_told_of_each_client_by_a_connection_of_its_own() {
+    for (version, start) in [
+        (ProxyProtocol::V1, &b"PROXY TCP4 127.0.0.1 0.0.0.0 0 80\r\n"[..]),
+        (ProxyProtocol::V2, &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\0\0\0\0\0\0\0\x50"[..]),
+    ] {
+        let server = Server::start(move |mut client, heard, _| async move {
+            while client.read.len() < start.len() && client.more().await > 0 {}
+            let header: Vec<u8> = client.read.drain(..start.len().min(client.read.len())).collect();
+            assert_eq!(header, start);
+            while let Some(request) = client.request().await {
+                heard.lock().unwrap().push(request);
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        })
+        .await;
+        let connections = Connections { proxy_protocol: Some(version), ..Connections::default() };
+        let policy = Arc::new(BackendPolicy { connections, ..BackendPolicy::default() });
+        let endpoints = vec![endpoint(server.address)];
+        let told = Backend { name: "default/b".into(), endpoints, policy, reason: "".into() };
+        let told = rule(Target::Backend(Arc::new(told)));
+        let proxy = Proxy::start(config(), table(vec![("/", told)]));
+        let mut one = proxy.connect().await;
+        for _ in 0..3 {
+            one.send(get("/")).await;
+            assert_eq!(one.reply().await.status, 200);
+        }
+        assert_eq!((server.heard().len(), server.connections()), (3, 3));
+    }
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub(in crate::proxy) struct Own {
     state: State,
     /// Whether a response came over it before.
     is_reused: bool,
+    /// It is one client's: it is not kept for others.
+    pub(super) is_private: bool,
     /// Of the request that is on it, where those are counted.
     place: Option<Place>,
     /// Requests that were answered over it.
@@ -84,20 +86,26 @@ pub(in crate::proxy) enum Failure {
 // === impl Exchange ===
 
 impl Exchange {
-    /// On a new connection, or on one that is being opened for others too.
+    /// On a new connection, or on one that is being opened for others too. One that begins with an introduction is not
+    /// for others.
     pub(in crate::proxy) async fn connect(
         endpoint: &Rc<Endpoint>,
         protocol: Protocol,
         limits: &Limits,
+        introduction: &[u8],
     ) -> Result<Self, Failure> {
         let connect = async || {
-            tokio::time::timeout(limits.connect_timeout, endpoint.connect(protocol))
+            tokio::time::timeout(limits.connect_timeout, endpoint.connect(protocol, introduction))
                 .await
                 .map_err(|_| Failure::ConnectTimeout)?
                 .map_err(Failure::Connect)
         };
         match protocol {
-            Protocol::Http1 => Own::start(connect().await?, endpoint).await.map(Self::Own),
+            Protocol::Http1 => {
+                let mut own = Own::start(connect().await?, endpoint).await?;
+                own.is_private = !introduction.is_empty();
+                Ok(Self::Own(own))
+            }
             Protocol::Http2 => {
                 let ticket = endpoint.shared.open(&endpoint.tasks, connect).await?;
                 Ok(Self::Shared(endpoint.marked(ticket)))
@@ -190,6 +198,7 @@ impl Own {
             endpoint,
             state: State::Open,
             is_reused: false,
+            is_private: false,
             place: None,
             served: 0,
         }))

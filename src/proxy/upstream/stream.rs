@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::client::TlsStream;
@@ -26,12 +26,13 @@ pub(in crate::proxy) enum Stream {
 // === impl Stream ===
 
 impl Stream {
-    /// Connects, and does the handshake where TLS is to be spoken.
+    /// Connects, says first what is to be said first, and does the handshake where TLS is to be spoken.
     pub(in crate::proxy) async fn connect(
         address: &Address,
         secure: Option<(&Connector, Protocol)>,
+        introduction: &[u8],
     ) -> io::Result<Self> {
-        let stream = match address {
+        let mut stream = match address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // Heads and bodies are written as a whole; waiting for more would only delay them.
@@ -40,6 +41,9 @@ impl Stream {
             }
             Address::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
         };
+        if !introduction.is_empty() {
+            stream.write_all(introduction).await?;
+        }
         let Some((connector, protocol)) = secure else { return Ok(stream) };
         match stream {
             Self::Tcp(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsTcp),

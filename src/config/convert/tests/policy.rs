@@ -3,7 +3,9 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use super::backend;
-use crate::model::{BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe};
+use crate::model::{
+    BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe, ProxyProtocol,
+};
 
 fn policy(spec: &str) -> BackendPolicy {
     let backend = backend(&format!("{{endpoints: [], {spec}}}"));
@@ -90,7 +92,7 @@ fn ejection_and_limits() {
     assert_eq!(policy("outlierDetection: {ejectFor: 0s}").ejection, None, "for no time is never");
     let limits = policy(
         "connections: {connectTimeout: 2s, idleTimeout: 0s, maxPerEndpoint: 7, maxPending: 0,
-                       maxRequestsPerConnection: 9}",
+                       maxRequestsPerConnection: 9, proxyProtocol: v2}",
     );
     let expected = Connections {
         connect_timeout: Some(Duration::from_secs(2)),
@@ -98,6 +100,7 @@ fn ejection_and_limits() {
         max_per_endpoint: Some(count(7)),
         max_pending: Some(0),
         max_requests: Some(count(9)),
+        proxy_protocol: Some(ProxyProtocol::V2),
     };
     assert_eq!(limits.connections, expected);
     assert_eq!(policy("loadBalancing: {slowStart: 10s}").slow_start, Some(Duration::from_secs(10)));
