@@ -7,6 +7,7 @@
 //! | `/metrics` | the metrics in Prometheus' text format |
 //! | `/api/v1/status` | version, generation, sources, problems |
 //! | `/api/v1/explain?url=` | what becomes of a request and why; `&method=`, `&headers=` with a header a line |
+//! | `POST /api/v1/plan` | what would differ with the documents of the body, `{"files": [[path, text], …]}` |
 //! | `/api/v1/{collection}` | `{"apiVersion": "v1", "kind": "List", "items": […]}`; `?namespace=` and `?name=` narrow it, `?watch=true` streams changes as JSON lines |
 //! | `/api/v1/{collection}/{namespace}/{name}` | one object (`/{name}` alone where the kind has no namespace) |
 //!
@@ -20,6 +21,7 @@ pub mod collection;
 pub mod explain;
 pub mod guard;
 pub mod listener;
+mod preview;
 mod respond;
 mod server;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod watch;
 
 pub use collection::Collection;
 pub use listener::Listener;
+pub use preview::Preview;
 pub use server::serve;
 
 use crate::{
@@ -48,4 +51,6 @@ pub struct State {
     /// drain too.
     pub ready: Ready,
     pub metrics: Metrics,
+    /// Where it is asked what other documents would change.
+    pub previews: tokio::sync::mpsc::Sender<Preview>,
 }

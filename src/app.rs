@@ -20,12 +20,13 @@ use futures::{
     stream::{BoxStream, SelectAll},
 };
 use http::HeaderValue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use settings::Settings;
 
 use crate::{
     admin, config,
+    config::files::{File, Scan},
     config::labels::{Exposure, LabelSettings, Template},
     controller::{self, Input, Outputs, Sockets},
     discovery::{dns, docker},
@@ -82,6 +83,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         Outputs { table, report, sockets: sockets(&workers), names, certificates, metrics: metrics.clone() };
     let mut tasks = Tasks::new();
     let (admin_stop, admin_watch) = drain::channel();
+    let (previews, asked) = mpsc::channel(1);
+    inputs.push(preview_inputs(asked));
     let admin = match &settings.admin {
         Some(address) => Some(bind_admin(address).await?),
         None => None,
@@ -93,6 +96,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             table: live_table.clone(),
             ready: ready.clone(),
             metrics,
+            previews,
         };
         tasks.spawn("admin", admin::serve(listener, state, admin_watch));
     }
@@ -234,6 +238,16 @@ fn health_reports(health: Live<HealthReport>) -> impl Stream<Item = Input> {
         health.changed().await;
         Some((Input::Health(health.load()), health))
     })
+}
+
+/// What the admin API asks of the controller. It does not end: the controller would take that for the end of all.
+fn preview_inputs(asked: mpsc::Receiver<admin::Preview>) -> BoxStream<'static, Input> {
+    let next = async |mut asked: mpsc::Receiver<admin::Preview>| {
+        let admin::Preview { files, answer } = asked.recv().await?;
+        let scan: Scan = files.into_iter().map(|(path, content)| (path, File::new(content))).collect();
+        Some((Input::Preview(scan, answer), asked))
+    };
+    stream::unfold(asked, next).chain(stream::pending()).boxed()
 }
 
 fn sockets(workers: &Arc<Mutex<Option<Workers>>>) -> Sockets {

@@ -9,6 +9,7 @@ pub mod client;
 pub mod completions;
 pub mod demo;
 pub mod describe;
+pub mod diff;
 pub mod exit;
 pub mod explain;
 pub mod get;
@@ -37,6 +38,7 @@ fn dispatch(command: args::Command) -> anyhow::Result<Exit> {
         args::Command::Schema(args) => schema::schema(&args),
         args::Command::Get(args) => get::get(&args),
         args::Command::Describe(args) => describe::describe(&args),
+        args::Command::Diff(args) => diff::diff(&args),
         args::Command::Explain(args) => explain::explain(&args),
         args::Command::Health(args) => health::health(&args),
         args::Command::Demo(args) => demo::demo(args),

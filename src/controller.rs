@@ -18,12 +18,18 @@ use std::{
 };
 
 use futures::{FutureExt, Stream, StreamExt};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     config::{files::Scan, labels::LabelSettings},
     discovery::docker::{Locality, Notice},
-    model::{CertificateOrders, EndpointState, HealthReport, Issued, Kind, Report, ResourceId},
+    model::{
+        CertificateOrders, Difference, EndpointState, HealthReport, Issued, Kind, Report, ResourceId,
+        Workload, WorkloadId,
+    },
     plan,
     route::Table,
     runtime::live::Publisher,
@@ -63,6 +69,8 @@ pub enum Input {
     Locality(Locality),
     /// What the data plane knows of endpoints that are watched.
     Health(Arc<HealthReport>),
+    /// What would differ with these files? Nothing comes of it but the answer.
+    Preview(Scan, oneshot::Sender<Vec<Difference>>),
 }
 
 /// Where the results go.
@@ -109,10 +117,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         is_news = false;
         tokio::select! {
             input = inputs.next() => match input {
-                Some(input) => {
-                    controller.world.apply(input, Instant::now());
-                    is_news = true;
-                }
+                Some(input) => is_news |= controller.take(input),
                 None => return,
             },
             // Nothing is lost when this arm is dropped: the deadline is computed anew.
@@ -120,8 +125,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         }
         since = Instant::now();
         while let Some(Some(input)) = inputs.next().now_or_never() {
-            controller.world.apply(input, Instant::now());
-            is_news = true;
+            is_news |= controller.take(input);
         }
         is_news |= controller.world.expire(Instant::now());
     }
@@ -146,6 +150,36 @@ struct Controller {
 // === impl Controller ===
 
 impl Controller {
+    /// Takes what a source says; whether it may change what is served.
+    fn take(&mut self, input: Input) -> bool {
+        match input {
+            Input::Preview(scan, answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(self.preview(scan));
+                false
+            }
+            input @ (Input::Files(_)
+            | Input::Docker(_)
+            | Input::Name(..)
+            | Input::Certificate(..)
+            | Input::Locality(_)
+            | Input::Health(_)) => {
+                self.world.apply(input, Instant::now());
+                true
+            }
+        }
+    }
+
+    /// What would differ with other files.
+    fn preview(&mut self, scan: Scan) -> Vec<Difference> {
+        let (reporter, generation) = (&self.reporter, self.outputs.table.version().max(1));
+        self.world.with_files(scan, |world| {
+            let snapshot = world.snapshot();
+            let plan = plan::plan(&snapshot);
+            reporter.preview(facts(world, &snapshot.workloads, (plan, generation)))
+        })
+    }
+
     /// Plans the world as it is now and puts the plan into effect: open first, then publish, then close.
     fn reconcile(&mut self, since: Instant) {
         let started = Instant::now();
@@ -171,18 +205,8 @@ impl Controller {
         if drift > 0 {
             self.outputs.metrics.source_drift("docker", u64::try_from(drift).unwrap_or(u64::MAX));
         }
-        let facts = Facts {
-            plan,
-            objects: self.world.objects(),
-            stale: &|id| self.world.is_stale(id),
-            workloads: &snapshot.workloads,
-            labels: self.world.labels(),
-            sources: self.world.sources(),
-            problems: self.world.problems(),
-            config_valid: self.world.config_valid(),
-            generation: self.outputs.table.version().max(1),
-            now: unix_seconds(),
-        };
+        let generation = self.outputs.table.version().max(1);
+        let facts = facts(&self.world, &snapshot.workloads, (plan, generation));
         let report = self.reporter.report(facts);
         self.measure(&report);
         self.outputs.report.publish(report);
@@ -241,6 +265,26 @@ impl Controller {
             (self.outputs.sockets.close)(&gone);
             self.open.retain(|address| wanted.contains(address));
         }
+    }
+}
+
+/// What there is to report of a plan of the world.
+fn facts<'a>(
+    world: &'a World,
+    workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
+    (plan, generation): (plan::Plan, u64),
+) -> Facts<'a> {
+    Facts {
+        plan,
+        objects: world.objects(),
+        stale: world.stale(),
+        workloads,
+        labels: world.labels(),
+        sources: world.sources(),
+        problems: world.problems(),
+        config_valid: world.config_valid(),
+        generation,
+        now: unix_seconds(),
     }
 }
 

@@ -8,6 +8,7 @@ mod backend_tls;
 mod certificate;
 mod cidr;
 mod cors;
+mod difference;
 mod gateway;
 mod host;
 mod http_route;
@@ -28,6 +29,7 @@ pub use certificate::{
 };
 pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
+pub use difference::{Difference, DifferenceKind, differences};
 pub use gateway::{
     AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
     ReferenceGrant,

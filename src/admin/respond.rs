@@ -5,9 +5,12 @@ use std::{fmt::Write as _, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Query, State as Extract, rejection::QueryRejection},
+    extract::{
+        DefaultBodyLimit, Path, Query, State as Extract,
+        rejection::{BytesRejection, QueryRejection},
+    },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -20,7 +23,7 @@ use super::{
     collection::{Filter, Item},
     explain,
     guard::Refusal,
-    view,
+    preview, view,
     watch::{self, Watcher},
 };
 use crate::{
@@ -74,6 +77,7 @@ pub(super) fn router(state: State, stop: Watch) -> Router {
         .route("/api/v1", get(collections))
         .route("/api/v1/status", get(status))
         .route("/api/v1/explain", get(explained))
+        .route("/api/v1/plan", post(plan).layer(DefaultBodyLimit::max(preview::MAX_BODY)))
         .route("/api/v1/{collection}", get(list))
         .route("/api/v1/{collection}/{name}", get(one_without_namespace))
         .route("/api/v1/{collection}/{namespace}/{name}", get(one).post(action))
@@ -148,6 +152,22 @@ async fn explained(
     let (table, report) = (shared.state.table.load(), shared.state.report.load());
     let explanation = explain::explain(&table, &report, &query).map_err(bad)?;
     Ok(as_json(StatusCode::OK, &explanation))
+}
+
+/// No action: it only asks. A page of another site cannot get here, as everywhere ([`super::guard`]).
+async fn plan(
+    Extract(shared): Extract<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    let bad = |message| Failure::new(StatusCode::BAD_REQUEST, "BadRequest", message);
+    let body = body.map_err(|error| Failure::new(error.status(), "BadRequest", error.body_text()))?;
+    let asked =
+        serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not understood: {error}")))?;
+    let answer = preview::ask(&shared.state.previews, asked).await;
+    let answer = answer.ok_or_else(|| {
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the controller is stopping".to_owned())
+    })?;
+    Ok(as_json(StatusCode::OK, &answer))
 }
 
 async fn collections() -> Response {

@@ -43,7 +43,13 @@ async fn start(report: Report) -> Running {
     let ready = Ready::new();
     let metrics = Metrics::new();
     metrics.set_config_valid(1);
-    let state = State { report: reports, table, ready: ready.clone(), metrics };
+    let state = State {
+        report: reports,
+        table,
+        ready: ready.clone(),
+        metrics,
+        previews: tokio::sync::mpsc::channel(1).0,
+    };
     let (stop, watch) = drain::channel();
     let server: futures::future::BoxFuture<'static, ()> = Box::pin(serve(listener, state, watch));
     Running { address, publisher, ready, stop, server: Some(server) }

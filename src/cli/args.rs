@@ -27,6 +27,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Validate files and print what is wrong with them
     Check(CheckArgs),
+    /// Show what files would change about the running controller
+    Diff(DiffArgs),
     /// Show what the running controller knows, as tables or documents
     Get(GetArgs),
     /// Show everything about one object: spec, origin, conditions, endpoints, recent events
@@ -59,6 +61,25 @@ pub enum CheckFormat {
     Text,
     Json,
     Github,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArgs {
+    /// Files and directories: all that there would be
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// How differences are printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = parse::diff_format())]
+    pub output: DiffFormat,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiffFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -193,6 +214,7 @@ Examples:
   portolan demo                       see it work, with nothing else installed
   portolan run --config routes/       serve containers, and the routes of a directory
   portolan check routes/              find mistakes before they are served
+  portolan diff routes/               see what a change would do
   portolan get routes                 what is served, and what is not
 
 Exit status: 0 yes or done, 1 no (invalid, not found, not ready), 2 usage, input or output";
@@ -205,6 +227,14 @@ Examples:
   cat route.yaml | portolan check -   standard input
 
 Exit status: 0 valid (warnings are allowed), 1 invalid, 2 usage, or a file that cannot be read";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  portolan diff routes/               what this directory would change, if it were the configuration
+  git stash; portolan diff -o json routes/
+                                      for machines
+
+Exit status: 0 nothing would change, 1 something would, 2 a document is invalid, or no controller";
 
 const GET_EXAMPLES: &str = "\
 Examples:

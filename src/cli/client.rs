@@ -4,8 +4,8 @@ use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -77,8 +77,17 @@ impl Client {
 
     /// Reads an answer to its end, whatever its status.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.read(Method::GET, path, String::new()).await
+    }
+
+    /// Sends JSON and reads the answer to its end, whatever its status.
+    pub async fn post(&self, path: &str, body: String) -> anyhow::Result<Answer> {
+        self.read(Method::POST, path, body).await
+    }
+
+    async fn read(&self, method: Method, path: &str, body: String) -> anyhow::Result<Answer> {
         let reading = async {
-            let (status, body, _tasks) = self.send(path).await?;
+            let (status, body, _tasks) = self.send(method, path, body).await?;
             let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| self.broken(error))?;
             Ok(Answer { status, body: body.to_bytes() })
         };
@@ -100,7 +109,7 @@ impl Client {
 
     /// An answer that does not end by itself.
     pub async fn lines(&self, path: &str) -> anyhow::Result<Lines> {
-        let sending = tokio::time::timeout(TIMEOUT, self.send(path));
+        let sending = tokio::time::timeout(TIMEOUT, self.send(Method::GET, path, String::new()));
         let (status, body, tasks) = sending.await.map_err(|_| self.slow())??;
         if status != StatusCode::OK {
             let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| self.broken(error))?;
@@ -109,15 +118,21 @@ impl Client {
         Ok(Lines { body, buffer: BytesMut::new(), _tasks: tasks })
     }
 
-    async fn send(&self, path: &str) -> anyhow::Result<(StatusCode, Incoming, Tasks)> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> anyhow::Result<(StatusCode, Incoming, Tasks)> {
         match &self.address {
             ServerAddress::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await;
                 let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                self.exchange(stream, &format!("{host}:{port}"), path).await
+                self.exchange(stream, request(method, path, &format!("{host}:{port}"), body)?).await
             }
             ServerAddress::Unix(socket) => {
-                self.exchange(UnixStream::connect(socket).await, "localhost", path).await
+                let request = request(method, path, "localhost", body)?;
+                self.exchange(UnixStream::connect(socket).await, request).await
             }
             ServerAddress::Off => {
                 let hint = "name its address with `--admin`, or start the controller with one";
@@ -130,8 +145,7 @@ impl Client {
     async fn exchange(
         &self,
         stream: io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
-        host: &str,
-        path: &str,
+        request: Request<Full<Bytes>>,
     ) -> anyhow::Result<(StatusCode, Incoming, Tasks)> {
         let stream = stream.map_err(|error| self.unreachable(error))?;
         let (mut sender, connection) =
@@ -141,7 +155,6 @@ impl Client {
             // What goes wrong here is told by the answer's end.
             let _ = connection.await;
         });
-        let request = Request::get(path).header(header::HOST, host).body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
         Ok((response.status(), response.into_body(), tasks))
     }
@@ -165,6 +178,11 @@ impl Client {
     fn slow(&self) -> anyhow::Error {
         anyhow::anyhow!("`{}` did not answer within {} s", self.address, TIMEOUT.as_secs())
     }
+}
+
+fn request(method: Method, path: &str, host: &str, body: String) -> http::Result<Request<Full<Bytes>>> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, host);
+    request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body))
 }
 
 /// The words of an answer that says no.

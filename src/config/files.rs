@@ -344,6 +344,12 @@ impl PartialEq for Scan {
 
 impl Eq for Scan {}
 
+impl FromIterator<(PathBuf, File)> for Scan {
+    fn from_iter<I: IntoIterator<Item = (PathBuf, File)>>(files: I) -> Self {
+        Self { files: files.into_iter().collect(), ..Self::default() }
+    }
+}
+
 // === impl File ===
 
 impl File {

@@ -19,7 +19,7 @@ use super::{
 use crate::model::{Origin, ResourceId};
 
 /// The objects of a configuration over time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     files: BTreeMap<PathBuf, Known>,
     objects: BTreeMap<ResourceId, Object>,

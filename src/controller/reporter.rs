@@ -1,15 +1,15 @@
 //! Turns a plan into what people are told: statuses with times, events, log lines.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use crate::{
     config,
     model::{
-        Condition, ContainerReport, EventReport, ObjectReport, Origin, Problem, Report, ResourceId, Severity,
-        SourceReport, Status, Truth, Workload, WorkloadId,
+        self, Condition, ContainerReport, Difference, EventReport, ObjectReport, Origin, Problem, Report,
+        ResourceId, Severity, SourceReport, Status, Truth, Workload, WorkloadId,
     },
     plan::{Plan, WorkloadPlan},
 };
@@ -27,7 +27,7 @@ pub(super) struct Facts<'a> {
     pub(super) plan: Plan,
     pub(super) objects: &'a BTreeMap<ResourceId, Arc<config::Object>>,
     /// Objects whose file holds something invalid now.
-    pub(super) stale: &'a dyn Fn(&ResourceId) -> bool,
+    pub(super) stale: &'a BTreeSet<ResourceId>,
     pub(super) workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
     /// What labels say of each container: problems, and the resources made of it.
     pub(super) labels: &'a BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
@@ -64,14 +64,29 @@ impl Reporter {
     /// Changes of one reconcile that are told one by one; of more only their number is told.
     const MAX_LINES: usize = 20;
 
-    pub(super) fn report(&mut self, mut facts: Facts<'_>) -> Report {
+    pub(super) fn report(&mut self, facts: Facts<'_>) -> Report {
+        let now = facts.now;
+        let (mut report, changes) = self.compare(facts);
+        self.tell(changes, now);
+        report.events = self.events.iter().cloned().collect();
+        self.last = report;
+        self.last.clone()
+    }
+
+    /// What would differ if these were the facts. Nothing is told or remembered.
+    pub(super) fn preview(&self, facts: Facts<'_>) -> Vec<Difference> {
+        model::differences(&self.last, &self.compare(facts).0)
+    }
+
+    /// A report without events, and what it has that is new.
+    fn compare(&self, mut facts: Facts<'_>) -> (Report, Vec<Change>) {
         let mut plan = std::mem::take(&mut facts.plan);
         let now = facts.now;
         let mut changes = Vec::new();
         let mut objects = BTreeMap::new();
         for (id, object) in facts.objects {
             let status = plan.statuses.remove(id).unwrap_or_default();
-            let stale = (facts.stale)(id);
+            let stale = facts.stale.contains(id);
             let before = self.last.objects.get(id);
             let report = match before {
                 Some(before) if is_same(before, object, &status) && before.stale == stale => before.clone(),
@@ -93,8 +108,7 @@ impl Reporter {
         }
         let containers = self.containers(&facts, &mut plan.workloads, &mut changes);
         note_problems(&self.last.problems, &facts.problems, &mut changes);
-        self.tell(changes, now);
-        self.last = Report {
+        let report = Report {
             generation: facts.generation,
             config_valid: facts.config_valid,
             objects,
@@ -102,9 +116,9 @@ impl Reporter {
             backends: plan.backends,
             sources: facts.sources,
             problems: facts.problems,
-            events: self.events.iter().cloned().collect(),
+            events: Vec::new(),
         };
-        self.last.clone()
+        (report, changes)
     }
 
     fn containers(

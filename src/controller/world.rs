@@ -1,7 +1,7 @@
 //! What the controller knows: documents, containers, names, and how sure it is of each.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -14,6 +14,7 @@ use crate::{
     config::{
         self,
         diagnostic::{self, Diagnostic},
+        files::Scan,
         labels::{self, Translation},
         store::Store,
     },
@@ -143,6 +144,8 @@ impl World {
             }
             Input::Locality(locality) => self.locality = locality,
             Input::Health(health) => self.health = health,
+            // Asked of the controller, which does not pass it on.
+            Input::Preview(..) => {}
         }
     }
 
@@ -262,6 +265,18 @@ impl World {
         self.files_seen && (engine_seen || now >= self.started + GRACE)
     }
 
+    /// Looks at the world as it would be with other files.
+    pub(super) fn with_files<T>(&mut self, scan: Scan, look: impl FnOnce(&mut Self) -> T) -> T {
+        let mut documents = self.documents.clone();
+        documents.apply(scan);
+        let documents = std::mem::replace(&mut self.documents, documents);
+        let translated = self.translated.take();
+        let seen = look(self);
+        self.documents = documents;
+        self.translated = translated;
+        seen
+    }
+
     fn workloads(&mut self) -> BTreeMap<WorkloadId, Arc<Workload>> {
         let mut workloads = self.store.snapshot();
         if !self.store.is_ready() {
@@ -354,8 +369,8 @@ impl World {
         self.translated.as_ref().map_or(&NONE, |translated| &translated.labels)
     }
 
-    pub(super) fn is_stale(&self, id: &ResourceId) -> bool {
-        self.documents.stale().contains(id)
+    pub(super) fn stale(&self) -> &BTreeSet<ResourceId> {
+        self.documents.stale()
     }
 
     pub(super) fn config_valid(&self) -> bool {

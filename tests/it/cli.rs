@@ -183,6 +183,39 @@ spec:
 }
 
 #[test]
+fn diff_tells_what_files_would_change() {
+    let (documents, candidate) = (Documents::new(), Documents::new());
+    documents.write("books.yaml", ROUTE);
+    candidate.write("books.yaml", ROUTE);
+    let portolan = Portolan::builder().config(documents.path()).start();
+    wait::eventually(wait::SOON, "the route is listed", || {
+        let (_, out, _) = ask(&portolan, &["get", "routes"]);
+        wait::check(out, |out| out.contains("books"), String::clone)
+    });
+    let path = candidate.path().to_str().unwrap();
+    let nothing = (0, String::new(), "nothing would change\n".to_owned());
+    assert_eq!(ask(&portolan, &["diff", path]), nothing, "another path alone is no difference");
+    candidate.write("books.yaml", &ROUTE.replace("books.test", "other.test"));
+    candidate.write("new.yaml", &ROUTE.replace("name: books", "name: fresh"));
+    let (code, out, err) = ask(&portolan, &["diff", path]);
+    assert_eq!((code, err.as_str()), (1, "2 differences: 1 added, 1 changed\n"), "{out}");
+    assert!(out.contains("~ HTTPRoute shop/books (") && out.contains("books.yaml:1:1)"), "{out}");
+    assert!(out.contains("    ~ spec.hostnames[0]: \"books.test\" → \"other.test\"\n"), "{out}");
+    assert!(out.contains("+ HTTPRoute shop/fresh (") && out.contains("! ResolvedRefs is False"), "{out}");
+    candidate.write("new.yaml", "kind: [");
+    let (code, out, _) = ask(&portolan, &["diff", path]);
+    assert!(code == 2 && out.contains("! not valid YAML") && out.contains("new.yaml:"), "{out}");
+    candidate.remove("new.yaml");
+    candidate.remove("books.yaml");
+    let (code, out, _) = ask(&portolan, &["diff", "-o", "json", path]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["differences"][0]["kind"]), (1, &serde_json::json!("removed")), "{out}");
+    // Asking has changed nothing.
+    assert!(ask(&portolan, &["get", "routes"]).1.contains("books.test"));
+    assert_eq!(ask(&portolan, &["diff", "/does/not/exist"]).0, 2);
+}
+
+#[test]
 fn a_change_is_followed() {
     let documents = Documents::new();
     documents.write("shop.yaml", ROUTE);

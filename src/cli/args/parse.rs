@@ -10,7 +10,7 @@ use std::{
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{CheckFormat, ExplainFormat, GetFormat};
+use super::{CheckFormat, DiffFormat, ExplainFormat, GetFormat};
 use crate::{
     app::settings::{AccessLogFormat, AdminAddress, Dialect, LogFormat},
     config::labels::Template,
@@ -229,6 +229,10 @@ pub fn dialect() -> impl TypedValueParser<Value = Dialect> {
 
 pub fn check_format() -> impl TypedValueParser<Value = CheckFormat> {
     choice([("text", CheckFormat::Text), ("json", CheckFormat::Json), ("github", CheckFormat::Github)])
+}
+
+pub fn diff_format() -> impl TypedValueParser<Value = DiffFormat> {
+    choice([("text", DiffFormat::Text), ("json", DiffFormat::Json)])
 }
 
 pub fn explain_format() -> impl TypedValueParser<Value = ExplainFormat> {
