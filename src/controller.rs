@@ -3,6 +3,7 @@
 //! Any change wakes it; the first is acted on at once, and what comes while a plan is being applied is taken together in
 //! the next round. The whole world is planned anew each time.
 
+mod difference;
 mod implicit;
 mod reporter;
 pub mod state;

@@ -29,7 +29,7 @@ pub use certificate::{
 };
 pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
-pub use difference::{Difference, DifferenceKind, differences};
+pub use difference::{Difference, DifferenceKind};
 pub use gateway::{
     AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
     ReferenceGrant,

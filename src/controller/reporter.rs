@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use super::difference;
 use crate::{
     config,
     model::{
-        self, Condition, ContainerReport, Difference, EventReport, ObjectReport, Origin, Problem, Report,
+        Condition, ContainerReport, Difference, EventReport, ObjectReport, Origin, Problem, Report,
         ResourceId, Severity, SourceReport, Status, Truth, Workload, WorkloadId,
     },
     plan::{Plan, WorkloadPlan},
@@ -75,7 +76,7 @@ impl Reporter {
 
     /// What would differ if these were the facts. Nothing is told or remembered.
     pub(super) fn preview(&self, facts: Facts<'_>) -> Vec<Difference> {
-        model::differences(&self.last, &self.compare(facts).0)
+        difference::differences(&self.last, &self.compare(facts).0)
     }
 
     /// A report without events, and what it has that is new.

@@ -223,8 +223,10 @@ fn help_is_short_and_has_examples() {
     Commands:
       run          Start the controller and the proxy
       check        Validate files and print what is wrong with them
+      diff         Show what files would change about the running controller
       get          Show what the running controller knows, as tables or documents
       describe     Show everything about one object: spec, origin, conditions, endpoints, recent events
+      explain      Show which listener, route, rule and endpoint a request gets, and why not the others
       schema       Print the JSON Schemas of the documents
       demo         Try it out: a proxy, three small backends and a directory of routes to edit
       health       Ask a running controller whether it is well
@@ -239,6 +241,7 @@ fn help_is_short_and_has_examples() {
       portolan demo                       see it work, with nothing else installed
       portolan run --config routes/       serve containers, and the routes of a directory
       portolan check routes/              find mistakes before they are served
+      portolan diff routes/               see what a change would do
       portolan get routes                 what is served, and what is not
 
     Exit status: 0 yes or done, 1 no (invalid, not found, not ready), 2 usage, input or output

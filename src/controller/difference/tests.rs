@@ -1,7 +1,7 @@
 //! What a reviewer is told.
 
 use super::*;
-use crate::model::{EndpointReport, EndpointState, Kind, Meta, Origin, ResourceId};
+use crate::model::{EndpointState, Kind, Meta, Origin, ResourceId};
 
 fn route(manifest: &str, conditions: Vec<Condition>) -> (ResourceId, Arc<ObjectReport>) {
     let id = ResourceId::new(Kind::HttpRoute, "shop", "books");

@@ -1,0 +1,186 @@
+//! What differs between two reports, as a reviewer would want it told. Pure.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::model::{
+    BackendReport, Condition, Difference, DifferenceKind, EndpointReport, ObjectReport, Report, Status, Truth,
+};
+
+/// Of an object's fields so many are told, the rest is a number.
+const MOST_FIELDS: usize = 20;
+
+/// From `before` to `after`: what is invalid, then objects, endpoints and containers.
+pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
+    let mut all = Vec::new();
+    for problem in after.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+        let details = problem.hint.iter().map(|hint| format!("hint: {hint}"));
+        all.push(Difference {
+            kind: DifferenceKind::Invalid,
+            subject: problem.message.clone(),
+            origin: problem.origin.to_string(),
+            details: details.collect(),
+        });
+    }
+    for (id, (before, after)) in paired(&before.objects, &after.objects) {
+        let (kind, details) = match (before, after) {
+            (None, Some(after)) => (DifferenceKind::Added, bad_conditions(&after.status)),
+            (Some(_), None) => (DifferenceKind::Removed, Vec::new()),
+            (Some(before), Some(after)) => (DifferenceKind::Changed, object(before, after)),
+            (None, None) => continue,
+        };
+        if kind == DifferenceKind::Changed && details.is_empty() {
+            continue;
+        }
+        let origin = after.or(before).map(|object| object.meta.origin.to_string()).unwrap_or_default();
+        all.push(Difference { kind, subject: id.to_string(), origin, details });
+    }
+    for (name, (before, after)) in paired(&before.backends, &after.backends) {
+        let details = endpoints(before.map(|b| &**b), after.map(|b| &**b));
+        if !details.is_empty() {
+            let kind = match (before, after) {
+                (None, _) => DifferenceKind::Added,
+                (_, None) => DifferenceKind::Removed,
+                (Some(_), Some(_)) => DifferenceKind::Changed,
+            };
+            let origin = String::new();
+            all.push(Difference { kind, subject: format!("endpoints of {name}"), origin, details });
+        }
+    }
+    for (_, (before, after)) in paired(&before.containers, &after.containers) {
+        let none: &[String] = &[];
+        let details = lists(before.map_or(none, |one| &one.urls), after.map_or(none, |one| &one.urls));
+        if let (Some(container), false) = (after.or(before), details.is_empty()) {
+            let subject = format!("container {}", container.workload.name);
+            all.push(Difference { kind: DifferenceKind::Changed, subject, origin: String::new(), details });
+        }
+    }
+    all
+}
+
+/// The values of two maps, by key.
+fn paired<'a, K: Ord, V>(
+    before: &'a BTreeMap<K, V>,
+    after: &'a BTreeMap<K, V>,
+) -> BTreeMap<&'a K, (Option<&'a V>, Option<&'a V>)> {
+    let mut pairs: BTreeMap<&K, (Option<&V>, Option<&V>)> = BTreeMap::new();
+    for (key, value) in before {
+        pairs.entry(key).or_default().0 = Some(value);
+    }
+    for (key, value) in after {
+        pairs.entry(key).or_default().1 = Some(value);
+    }
+    pairs
+}
+
+/// What was added to a list and what was taken away.
+fn lists(before: &[String], after: &[String]) -> Vec<String> {
+    let gone = before.iter().filter(|one| !after.contains(one)).map(|one| format!("- {one}"));
+    let new = after.iter().filter(|one| !before.contains(one)).map(|one| format!("+ {one}"));
+    gone.chain(new).collect()
+}
+
+fn endpoints(before: Option<&BackendReport>, after: Option<&BackendReport>) -> Vec<String> {
+    let lines = |backend: Option<&BackendReport>| -> Vec<String> {
+        let endpoints = backend.map_or(&[][..], |backend| &backend.endpoints);
+        let line = |endpoint: &EndpointReport| {
+            let address = endpoint.address.as_deref().unwrap_or("no address");
+            let weight =
+                if endpoint.weight == 1 { String::new() } else { format!(", weight {}", endpoint.weight) };
+            format!("{} {address} {}{weight}", endpoint.name, endpoint.state.as_str())
+        };
+        endpoints.iter().map(line).collect()
+    };
+    lists(&lines(before), &lines(after))
+}
+
+fn object(before: &ObjectReport, after: &ObjectReport) -> Vec<String> {
+    let mut details = Vec::new();
+    if before.manifest != after.manifest {
+        let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+        fields("", &parsed(&before.manifest), &parsed(&after.manifest), &mut details);
+        let more = details.len().saturating_sub(MOST_FIELDS);
+        if more > 0 {
+            details.truncate(MOST_FIELDS);
+            details.push(format!("and {more} more fields"));
+        }
+    }
+    details.extend(turned(&before.status, &after.status));
+    details
+}
+
+/// Every field in which two values differ, with both.
+fn fields(path: &str, before: &Value, after: &Value, out: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (name, value) in before {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                fields(&path, value, after.get(name).unwrap_or(&Value::Null), out);
+            }
+            for (name, value) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                fields(&path, &Value::Null, value, out);
+            }
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            for index in 0..before.len().max(after.len()) {
+                let at = |list: &[Value]| list.get(index).cloned().unwrap_or(Value::Null);
+                fields(&format!("{path}[{index}]"), &at(before), &at(after), out);
+            }
+        }
+        _ if before == after => {}
+        (Value::Null, after) => out.push(format!("+ {path}: {after}")),
+        (before, Value::Null) => out.push(format!("- {path}: {before}")),
+        (before, after) => out.push(format!("~ {path}: {before} → {after}")),
+    }
+}
+
+/// Conditions with the part of the object that they are about.
+fn conditions(status: &Status) -> BTreeMap<(String, &'static str), &Condition> {
+    let own = status.conditions.iter().map(|one| (String::new(), one));
+    let parents = status.parents.iter().flat_map(|parent| {
+        let name = format!(" for {} {}/{}", parent.parent.kind, parent.parent.namespace, parent.parent.name);
+        parent.conditions.iter().map(move |one| (name.clone(), one))
+    });
+    let listeners = status.listeners.iter().flat_map(|listener| {
+        let name: Arc<str> = format!(" of listener {}", listener.name).into();
+        listener.conditions.iter().map(move |one| (name.to_string(), one))
+    });
+    own.chain(parents).chain(listeners).map(|(scope, one)| ((scope, one.kind), one)).collect()
+}
+
+fn turned(before: &Status, after: &Status) -> Vec<String> {
+    let before = conditions(before);
+    let has_turned = |key: &(String, &'static str), now: &Condition| match before.get(key) {
+        Some(was) => was.truth != now.truth || (is_bad(now) && was.message != now.message),
+        None => is_bad(now),
+    };
+    conditions(after)
+        .iter()
+        .filter(|(key, now)| has_turned(key, now))
+        .map(|(key, now)| sentence(&key.0, now))
+        .collect()
+}
+
+fn bad_conditions(status: &Status) -> Vec<String> {
+    conditions(status).iter().filter(|(_, now)| is_bad(now)).map(|(key, now)| sentence(&key.0, now)).collect()
+}
+
+fn sentence(scope: &str, condition: &Condition) -> String {
+    let message =
+        if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) };
+    format!("! {} is {}{scope}{message}", condition.kind, condition.truth.as_str())
+}
+
+/// Whether a condition is one that the operator should act on.
+fn is_bad(condition: &Condition) -> bool {
+    match condition.kind {
+        "Conflicted" | "PartiallyInvalid" => condition.truth == Truth::True,
+        _ => condition.truth == Truth::False,
+    }
+}
