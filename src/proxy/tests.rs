@@ -13,6 +13,7 @@ mod mirrors;
 mod records;
 mod retries;
 mod sessions;
+mod sharing;
 mod streaming;
 mod tls;
 mod upgrades;

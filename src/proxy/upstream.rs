@@ -4,6 +4,7 @@
 //! each publish. Nothing of it is shared between workers, but for what is known of endpoints that are watched
 //! ([`fleet`]).
 
+mod credentials;
 mod exchange;
 mod fleet;
 pub(super) mod introduction;

@@ -20,17 +20,24 @@ impl Write for Lines {
 }
 
 impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
     fn values(&self) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
 /// A proxy with an access log.
 fn logging(table: Table) -> (Proxy, Lines) {
+    logging_as(Format::Json, table)
+}
+
+fn logging_as(format: Format, table: Table) -> (Proxy, Lines) {
     let lines = Lines::default();
     let metrics = Metrics::new();
-    let (log, _writer) = access::start(Format::Json, Box::new(lines.clone()), &metrics).unwrap();
+    let (log, _writer) = access::start(format, Box::new(lines.clone()), &metrics).unwrap();
     (Proxy::start_with(config(), table, metrics, Some(&log)), lines)
 }
 
@@ -83,4 +90,25 @@ async fn a_line_tells_why_the_answer_is_ours() {
         (&lines[2]["status"], &lines[2]["reason"]),
         (&400.into(), &"client: the request is not valid HTTP".into())
     );
+}
+
+#[tokio::test]
+async fn a_client_can_neither_forge_a_line_nor_steer_the_terminal_of_who_reads_it() {
+    let server = Server::echo().await;
+    for format in [Format::Text, Format::Json] {
+        let (proxy, lines) = logging_as(format, serving(&[server.address]));
+        // A quote, a backslash, the start of an ANSI sequence in eight bits, a reversal of the text's direction, and a tab.
+        let agent = "me\" 200 5 \"\\\u{9b}31m\u{202e}\tx";
+        let told = "GET / HTTP/1.1\r\nHost: a.test\r\n";
+        proxy.request(&format!("{told}User-Agent: {agent}\r\nReferer: {agent}\r\n\r\n")).await;
+        for refused in ["User-Agent: \x1b[31m", "User-Agent: a\r9.9.9.9 - - GET /forged"] {
+            assert_eq!(proxy.request(&format!("{told}{refused}\r\n\r\n")).await.status, 400);
+        }
+        assert_eq!(proxy.status("/\x1b[31m").await, 400);
+        until("the lines are written", || lines.text().lines().count() == 4).await;
+        let text = lines.text();
+        let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(steers) && !text.contains("forged"), "{text:?}");
+        assert!(text.contains(r#"me\" 200 5 \"\\\u009b31m\u202e\u0009x"#), "{text}");
+    }
 }

@@ -22,7 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Place, Stream, multiplex::Ticket};
+use super::{super::http::RequestBody, Endpoint, Place, Stream, credentials, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
@@ -209,6 +209,7 @@ impl Own {
 
     /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
     async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
+        self.is_private |= credentials::are_shown(request.headers());
         let mut response = pin!(self.sender.try_send_request(request));
         let (connection, state) = (&mut self.connection, &mut self.state);
         let result = poll_fn(|cx| {
@@ -224,14 +225,16 @@ impl Own {
             result
         })
         .await;
-        result.map_err(|mut error| {
+        let response = result.map_err(|mut error| {
             *state = State::Closed;
             if let Some(request) = error.take_message() {
                 return Failure::NotSent(Box::new(request));
             }
             let error = error.into_error();
             if error.is_parse() { Failure::Invalid(error) } else { Failure::Broken(error) }
-        })
+        })?;
+        self.is_private |= credentials::are_asked_for(response.headers());
+        Ok(response)
     }
 
     /// Moves bytes. Whoever waits for a body calls this before it asks for the next piece.
