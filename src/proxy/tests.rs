@@ -15,6 +15,7 @@ mod retries;
 mod sessions;
 mod sharing;
 mod streaming;
+mod swaps;
 mod tls;
 mod upgrades;
 mod watched;

@@ -8,6 +8,7 @@
 mod architecture;
 mod cli;
 mod docker;
+mod drop;
 mod engine;
 mod examples;
 mod files;

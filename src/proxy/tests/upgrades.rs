@@ -2,13 +2,13 @@
 
 use super::*;
 
-const ASK: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+pub(super) const ASK: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Key: x\r\n\r\n";
 const AGREE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Accept: y\r\n\r\n";
 
 /// Agrees to switch, says `early` at once, and sends back what it gets.
-async fn websocket(early: &'static [u8]) -> Server {
+pub(super) async fn websocket(early: &'static [u8]) -> Server {
     Server::start(move |mut client, heard, _| async move {
         let head = client.head().await;
         heard.lock().unwrap().push(head);

@@ -167,6 +167,8 @@ pub fn wait(input: &mut Input<'_>) -> io::Result<bool> {
                     return Ok(false);
                 }
             }
+            // Its container was paused.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! `backend [PORT…]` serves (`PORTS=8080,9000`, default 8080; port 0 picks a free one and prints it); environment:
 //! `NAME` (in every answer; default: the host name), `HOST` (address to bind, default all), `STOP` (what SIGTERM does:
-//! `graceful`, `abrupt` or `ignore`), `START_DELAY_MS` (listen later), `HEALTH=off` (unhealthy until told otherwise).
+//! `graceful`, `patient` (serves on for a moment first), `abrupt` or `ignore`), `START_DELAY_MS` (listen later), `HEALTH=off` (unhealthy until told otherwise).
 //! `backend health [PORT]` exits 0 if `/health` there answers 200. `backend get URL` prints an answer's body.
 //! What the paths do is in `answers.rs`.
 
@@ -59,6 +59,22 @@ extern "C" fn stop_gracefully(_: i32) {
     }
 }
 
+/// Set by SIGTERM where that is to be followed after a moment only.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn stop_patiently(_: i32) {
+    TOLD.store(true, SeqCst);
+}
+
+/// Long enough for whoever sends requests to hear that no more are wanted.
+fn be_patient() {
+    while !TOLD.load(SeqCst) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(250));
+    stop_gracefully(0);
+}
+
 extern "C" fn stop_abruptly(_: i32) {
     unsafe { system::_exit(143) }
 }
@@ -80,6 +96,10 @@ fn serve(arguments: &[String]) -> ExitCode {
     let action = match variable("STOP").as_deref() {
         Some("ignore") => system::IGNORE,
         Some("abrupt") => stop_abruptly as *const () as usize,
+        Some("patient") => {
+            thread::spawn(be_patient);
+            stop_patiently as *const () as usize
+        }
         _ => stop_gracefully as *const () as usize,
     };
     unsafe { system::signal(system::SIGTERM, action) };
