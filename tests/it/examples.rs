@@ -111,3 +111,34 @@ fn workload(project: &str, service: &str, labels: &serde_json::Value) -> Workloa
         networks: Vec::new(),
     }
 }
+
+/// Names that begin like a metric of ours.
+fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("portolan_"))
+}
+
+#[test]
+fn the_charts_ask_for_metrics_that_there_are() {
+    let sources = files(&root().join("src"));
+    let sources: String = sources.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
+    let mut asked = 0;
+    for path in files(&root().join("charts")) {
+        let text = fs::read_to_string(&path).unwrap();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => drop(serde_json::from_str::<serde_json::Value>(&text).unwrap()),
+            Some("yaml") => drop(serde_yaml::from_str::<serde_yaml::Value>(&text).unwrap()),
+            other => panic!("{}: what is {other:?}?", path.display()),
+        }
+        for name in metrics_in(&text) {
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(
+                sources.contains(&format!("\"{name}\"")),
+                "{}: there is no metric {name}",
+                path.display()
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked > 20, "{asked}");
+}
