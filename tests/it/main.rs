@@ -17,4 +17,5 @@ mod grpc;
 mod harness;
 mod image;
 mod serving;
+mod suites;
 mod support;

@@ -7,6 +7,7 @@ mod health;
 mod life;
 mod policies;
 mod seen;
+mod slow;
 mod tls;
 mod wire;
 

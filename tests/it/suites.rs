@@ -12,7 +12,8 @@ use crate::support::{left_out, output, process::Process};
 
 /// Whether a tool is there; says that the test is left out if not. `ask` is what makes it end at once.
 fn have(tool: &str, ask: &str) -> bool {
-    let asked = Command::new(tool).arg(ask).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut asked = Command::new(tool);
+    asked.arg(ask).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let is_there = asked.status().is_ok();
     if !is_there {
         left_out(&format!("{tool} (Debian: apt-get install {tool})"));

@@ -132,6 +132,14 @@ pub fn binary() -> PathBuf {
     static_binary().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_portolan")))
 }
 
+/// Whether more wants to run on this machine than it has cores.
+pub fn is_busy() -> bool {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    load > f64::from(u32::try_from(cores).unwrap_or(u32::MAX))
+}
+
 /// An address of loopback that is this process's own, so that fixed ports on it meet nobody else's.
 pub fn own_address() -> std::net::Ipv4Addr {
     static COUNT: AtomicU32 = AtomicU32::new(1);

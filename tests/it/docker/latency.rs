@@ -1,12 +1,12 @@
 //! How soon a container that starts is a name that answers.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{harbour, host};
-use crate::support::{engine::Engine, portolan::Portolan, static_binary, wait};
+use crate::support::{engine::Engine, is_busy, portolan::Portolan, static_binary, wait};
 
 const CONTAINERS: usize = 20;
 
@@ -41,14 +41,6 @@ fn start(engine: &Engine, portolan: &Portolan) -> (Duration, Duration) {
     let since = at.duration_since(UNIX_EPOCH).unwrap();
     let started = Duration::from_nanos(started.as_nanosecond().try_into().unwrap());
     (first.saturating_duration_since(answered), since.saturating_sub(started))
-}
-
-/// Whether more wants to run than there are cores.
-fn is_busy() -> bool {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    load > f64::from(u32::try_from(cores).unwrap_or(u32::MAX))
 }
 
 #[test]

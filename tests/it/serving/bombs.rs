@@ -45,7 +45,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// In kilobytes.
-fn memory(world: &World) -> u64 {
+pub(super) fn memory(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.portolan.process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

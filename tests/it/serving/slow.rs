@@ -29,7 +29,7 @@ const MOST: usize = 5_000;
 const SPARE_FILES: usize = 512;
 
 /// What a slow client may cost, in kilobytes: its connection, one to the backend, and what is under way between them.
-const MEMORY: u64 = 64;
+const MEMORY: u64 = 128;
 
 /// How often a slow client sends a byte.
 const PACE: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ impl Crowd {
                     }
                 });
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         Self { cut_off, _stop: stop }
     }
