@@ -7,6 +7,7 @@
 
 mod architecture;
 mod cli;
+mod corpus;
 mod docker;
 mod drop;
 mod engine;
