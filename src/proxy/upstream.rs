@@ -66,6 +66,9 @@ pub(super) struct Upstreams {
 /// What makes connections to an endpoint interchangeable: where they go, and who is believed at the other end.
 type Identity = (Address, Option<Arc<EndpointTls>>);
 
+/// The identities and the names of the backends that are in a table.
+type Members<'t> = (BTreeSet<(&'t Address, &'t Option<Arc<EndpointTls>>)>, BTreeSet<&'t str>);
+
 /// What lasts of an endpoint as long as its identity does.
 pub(super) struct Endpoint {
     pub(super) address: Address,
@@ -78,6 +81,9 @@ pub(super) struct Endpoint {
     stir: Arc<Stir>,
     /// `stir`, as the connections that wait know it.
     waker: Waker,
+    /// How many connections are being opened, and told when that has become useless.
+    opening: Cell<u32>,
+    left: Notify,
     shared: multiplex::Pool,
     tasks: Rc<RefCell<Tasks>>,
 }
@@ -98,6 +104,9 @@ struct Stir {
     has_stirred: AtomicBool,
     told: Arc<Notify>,
 }
+
+/// A connection that is being opened, as long as it is.
+struct Opening<'e>(&'e Cell<u32>);
 
 struct Idle {
     exchange: Box<Own>,
@@ -227,21 +236,24 @@ impl Upstreams {
         self.tasks.borrow_mut().try_ended()
     }
 
-    /// Forgets what is not in `table`, and closes its connections.
-    pub(super) fn sweep(&self, table: &Table) {
-        let mut identities = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        let sockets = table.sockets().filter_map(|address| table.socket(address));
-        for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
-            for target in rule.targets() {
-                if let Target::Backend(backend) = target
-                    && names.insert(&*backend.name)
-                {
-                    let endpoints = backend.endpoints.iter();
-                    identities.extend(endpoints.map(|endpoint| (&endpoint.address, &endpoint.tls)));
-                }
+    /// Gives up opening connections to what is not in `table`: a container that is gone is not waited for, its requests
+    /// go elsewhere.
+    pub(super) fn give_up(&self, table: &Table) {
+        let endpoints = self.endpoints.borrow();
+        if endpoints.values().all(|endpoint| endpoint.opening.get() == 0) {
+            return;
+        }
+        let (identities, _) = members(table);
+        for ((address, tls), endpoint) in &*endpoints {
+            if !identities.contains(&(address, tls)) {
+                endpoint.left.notify_waiters();
             }
         }
+    }
+
+    /// Forgets what is not in `table`, and closes its connections.
+    pub(super) fn sweep(&self, table: &Table) {
+        let (identities, names) = members(table);
         self.endpoints.borrow_mut().retain(|(address, tls), endpoint| {
             let stays = identities.contains(&(address, tls));
             if !stays {
@@ -252,6 +264,24 @@ impl Upstreams {
         });
         self.turns.borrow_mut().retain(|name, turn| names.contains(&**name) || Rc::strong_count(turn) > 1);
     }
+}
+
+/// The endpoints and the names of the backends of a table.
+fn members(table: &Table) -> Members<'_> {
+    let mut identities = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let sockets = table.sockets().filter_map(|address| table.socket(address));
+    for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
+        for target in rule.targets() {
+            if let Target::Backend(backend) = target
+                && names.insert(&*backend.name)
+            {
+                let endpoints = backend.endpoints.iter();
+                identities.extend(endpoints.map(|endpoint| (&endpoint.address, &endpoint.tls)));
+            }
+        }
+    }
+    (identities, names)
 }
 
 // === impl Endpoint ===
@@ -274,6 +304,8 @@ impl Endpoint {
             keeping,
             stir,
             waker,
+            opening: Cell::new(0),
+            left: Notify::new(),
             shared,
             tasks,
         }
@@ -286,7 +318,14 @@ impl Endpoint {
             Some(Ok(connector)) => Some((connector, protocol)),
             Some(Err(why)) => return Err(io::Error::other(why.clone())),
         };
-        Stream::connect(&self.address, secure, introduction).await
+        // Made before anything is awaited: a table that comes in between is not missed.
+        let left = self.left.notified();
+        let _opening = Opening::new(&self.opening);
+        tokio::select! {
+            biased;
+            stream = Stream::connect(&self.address, secure, introduction) => stream,
+            () = left => Err(io::Error::other("it left the table meanwhile")),
+        }
     }
 
     /// With the scheme that is true of its connection.
@@ -322,6 +361,21 @@ impl Endpoint {
         if idle.len() < self.most_idle {
             idle.push(Idle { exchange, since: now });
         }
+    }
+}
+
+// === impl Opening ===
+
+impl<'e> Opening<'e> {
+    fn new(count: &'e Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -48,6 +48,36 @@ async fn an_endpoint_that_never_listens_is_given_up_after_a_moment() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_leaves_while_it_is_connected_to_is_not_waited_for() {
+    // A full queue of connections: the next one hangs as if nobody had the address any more.
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind(asked()).unwrap();
+    let full = full.listen(0).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+    {
+        queued.push(stream.unwrap());
+    }
+    let mut config = config();
+    config.limits.connect_timeout = LONG * 2;
+    let mut proxy = Proxy::start(config, serving(&[address]));
+    let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
+    let count =
+        |proxy: &Proxy| proxy.metric(r#"portolan_connections{listener="127.0.0.1:0",state="active"}"#);
+    first.send(get("/")).await;
+    until("it is under way", || count(&proxy) == Some(1.0)).await;
+    let server = Server::echo().await;
+    proxy.publisher.publish(serving(&[server.address]));
+    assert_eq!(first.reply().await.status, 200, "another endpoint takes it");
+    proxy.publisher.publish(serving(&[address]));
+    second.send(get("/")).await;
+    until("it is under way", || count(&proxy) == Some(1.0)).await;
+    proxy.publisher.publish(empty());
+    assert_eq!(second.reply().await.status, 503, "there is none any more");
+}
+
+#[tokio::test]
 async fn a_request_that_waits_follows_its_route() {
     let mut proxy = Proxy::start(holding(LONG), empty());
     let mut client = proxy.connect().await;

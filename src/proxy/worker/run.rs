@@ -81,6 +81,7 @@ pub(in crate::proxy) async fn run(
                 None => return,
             },
             () = table.changed() => {
+                worker.upstreams.give_up(&table.load());
                 worker.changed.notify_waiters();
                 swept = false;
             }
