@@ -14,6 +14,7 @@ use crate::support::{
     engine::Engine,
     manifest,
     portolan::{Documents, Portolan},
+    private_engine::PrivateEngine,
     scratch,
     socket_proxy::{Mode, SocketProxy},
     wait,
@@ -151,4 +152,28 @@ impl Closes for UnixStream {
     fn close(&self) {
         let _ = self.shutdown(std::net::Shutdown::Write);
     }
+}
+
+#[test]
+fn an_engine_behind_tls_is_followed_and_one_of_another_authority_is_not() {
+    let Some((private, url, certificates)) = PrivateEngine::start_with_tls() else { return };
+    let engine = &private.engine;
+    let web = engine.container("web").port(8080).start();
+    let cert_path = certificates.to_str().unwrap();
+    let arguments = ["--docker-cert-path", cert_path];
+    let portolan = Portolan::builder().docker(&url).arguments(arguments).start();
+    portolan.reaches(&host(&web.name), "/", &web.name);
+    let late = engine.container("late").port(8080).start();
+    portolan.reaches(&host(&late.name), "/", &late.name);
+
+    // The same engine, for a client that trusts somebody else.
+    let other = scratch();
+    for name in ["cert.pem", "key.pem"] {
+        fs::copy(certificates.join(name), other.path().join(name)).unwrap();
+    }
+    fs::copy(certificates.join("cert.pem"), other.path().join("ca.pem")).unwrap();
+    let arguments = ["--docker-cert-path", other.path().to_str().unwrap()];
+    let refused = Portolan::builder().docker(&url).arguments(arguments).start_unready();
+    connected(&refused, false);
+    assert!(source(&refused)["message"].as_str().is_some_and(|message| !message.is_empty()));
 }

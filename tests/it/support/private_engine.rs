@@ -3,8 +3,8 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
-    path::PathBuf,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Mutex, PoisonError,
@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{engine::Engine, left_out, output, process::Process, scratch, wait};
@@ -31,6 +32,28 @@ pub struct PrivateEngine {
 impl PrivateEngine {
     /// Started and answering; where that is impossible here, it is noted (a failure for the CI) and the test ends.
     pub fn start() -> Option<Self> {
+        Self::start_with(|_| serde_json::Map::new())
+    }
+
+    /// One that answers over TLS too, and only clients of its own authority: its URL, and the folder with what a client
+    /// needs.
+    pub fn start_with_tls() -> Option<(Self, String, PathBuf)> {
+        let port = free_port();
+        let engine = Self::start_with(|folder| {
+            let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+            authority(folder);
+            let settings = serde_json::json!({
+                "tlsverify": true, "tlscacert": path("ca.pem"),
+                "tlscert": path("server-cert.pem"), "tlskey": path("server-key.pem"),
+                "hosts": [format!("unix://{}", path("docker.sock")), format!("tcp://127.0.0.1:{port}")],
+            });
+            settings.as_object().expect("an object").clone()
+        })?;
+        let folder = engine.folder.path().to_owned();
+        Some((engine, format!("tcp://127.0.0.1:{port}"), folder))
+    }
+
+    fn start_with(more: impl FnOnce(&Path) -> serde_json::Map<String, serde_json::Value>) -> Option<Self> {
         let local = Engine::local()?;
         if output(Command::new("id").arg("-u")).as_deref() != Ok("0") {
             left_out("root, to start an engine");
@@ -42,12 +65,15 @@ impl PrivateEngine {
         let bridge = format!("ptl{id}-{count}");
         let address = Ipv4Addr::new(10, 213, (id.wrapping_add(count) & 0xff) as u8, 1);
         let driver = local.must(["info", "--format", "{{.Driver}}"]);
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "data-root": folder.path().join("data"), "exec-root": folder.path().join("exec"),
             "pidfile": folder.path().join("docker.pid"), "storage-driver": driver, "live-restore": true,
             "bridge": bridge, "iptables": false, "ip6tables": false, "ip-masq": false,
             "hosts": [format!("unix://{}", folder.path().join("docker.sock").display())],
         });
+        for (name, value) in more(folder.path()) {
+            config[name] = value;
+        }
         fs::write(folder.path().join("daemon.json"), config.to_string()).expect("the engine's settings");
         let ip = |words: &str| output(Command::new("ip").args(words.split(' ')));
         if let Err(error) = ip(&format!("link add {bridge} type bridge"))
@@ -94,6 +120,28 @@ impl PrivateEngine {
 
     fn containerd(&self) -> PathBuf {
         self.folder.path().join("exec/containerd/containerd.pid")
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// `ca.pem`, and a certificate with its key for the server and for a client.
+fn authority(folder: &Path) {
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    write("ca.pem", params.self_signed(&key).expect("an authority").pem());
+    let issuer = Issuer::new(params, key);
+    let uses = [("server-", ExtendedKeyUsagePurpose::ServerAuth), ("", ExtendedKeyUsagePurpose::ClientAuth)];
+    for (prefix, purpose) in uses {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        params.extended_key_usages = vec![purpose];
+        write(&format!("{prefix}cert.pem"), params.signed_by(&key, &issuer).expect("a certificate").pem());
+        write(&format!("{prefix}key.pem"), key.serialize_pem());
     }
 }
 
