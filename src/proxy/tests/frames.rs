@@ -247,7 +247,8 @@ async fn a_head_without_end_is_cut_off() {
             assert!(sent < 200_000, "it never ends");
         }
         let fate = client.fate(1).await;
-        assert!(["goaway 11", "goaway 1", "closed"].contains(&&*fate), "{fate}");
+        // Which of its answers is read before the reset of the connection is the kernel's choice.
+        assert!(["goaway 11", "goaway 1", "reset 11", "reset 1", "closed"].contains(&&*fate), "{fate}");
         assert!(server.heard().is_empty());
         others_are_served(&proxy).await;
     }
