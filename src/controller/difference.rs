@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
+use super::reporter::is_bad;
 use crate::model::{
-    BackendReport, Condition, Difference, DifferenceKind, EndpointReport, ObjectReport, Report, Status, Truth,
+    BackendReport, Condition, Difference, DifferenceKind, EndpointReport, ObjectReport, Report, Status,
 };
 
 /// Of an object's fields so many are told, the rest is a number.
@@ -175,12 +175,4 @@ fn sentence(scope: &str, condition: &Condition) -> String {
     let message =
         if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) };
     format!("! {} is {}{scope}{message}", condition.kind, condition.truth.as_str())
-}
-
-/// Whether a condition is one that the operator should act on.
-fn is_bad(condition: &Condition) -> bool {
-    match condition.kind {
-        "Conflicted" | "PartiallyInvalid" => condition.truth == Truth::True,
-        _ => condition.truth == Truth::False,
-    }
 }

@@ -266,7 +266,7 @@ fn note_object(
 }
 
 /// Whether a condition is one that the operator should act on.
-fn is_bad(condition: &Condition) -> bool {
+pub(super) fn is_bad(condition: &Condition) -> bool {
     match condition.kind {
         "Conflicted" | "PartiallyInvalid" => condition.truth == Truth::True,
         _ => condition.truth == Truth::False,

@@ -2,7 +2,7 @@
 //!
 //! Each test repeats one thing that happens to containers, against a real engine. The load asks by GET and POST, on
 //! connections that are kept and on new ones, and checks every answer; see `load.rs`.
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the clock of the machine is what a person waits by"
