@@ -5,6 +5,7 @@
 
 mod session_key;
 pub mod settings;
+mod supervise;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,7 @@ use futures::{
     stream::{BoxStream, SelectAll},
 };
 use http::HeaderValue;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use settings::Settings;
 
@@ -31,7 +32,7 @@ use crate::{
     controller::{self, Input, Outputs, Sockets},
     discovery::{dns, docker},
     model::{CertificateOrders, HealthReport, Report},
-    proxy::{self, Deaths, Drained, Workers},
+    proxy::{self, Drained, Workers},
     route::Table,
     runtime::{
         drain,
@@ -56,7 +57,10 @@ pub struct Running {
     tasks: Tasks,
     /// Gone once they drain: then nothing is opened any more.
     workers: Arc<Mutex<Option<Workers>>>,
-    deaths: Deaths,
+    #[cfg(test)]
+    metrics: Metrics,
+    /// Why workers are not started again any more.
+    given_up: oneshot::Receiver<String>,
     admin_stop: drain::Trigger,
     access_log: Option<access::Writer>,
 }
@@ -95,12 +99,14 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             report: live_report.clone(),
             table: live_table.clone(),
             ready: ready.clone(),
-            metrics,
+            metrics: metrics.clone(),
             previews,
         };
         tasks.spawn("admin", admin::serve(listener, state, admin_watch));
     }
     tasks.spawn("health", prober);
+    let (last_words, given_up) = oneshot::channel();
+    tasks.spawn("workers", supervise::supervise(workers.clone(), deaths, metrics.clone(), last_words));
     let first_table = ready.register("the first table");
     let mut first_report = live_report.clone();
     tasks.spawn("controller", async move {
@@ -121,7 +127,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         ready,
         tasks,
         workers,
-        deaths,
+        #[cfg(test)]
+        metrics,
+        given_up,
         admin_stop,
         access_log: access_writer,
     })
@@ -133,9 +141,10 @@ impl Running {
     /// Waits for a part to fail: none ends by itself.
     pub async fn failed(&mut self) -> String {
         tokio::select! {
-            // Neither loses anything when the other wins.
+            // Neither loses anything when the other wins. It ends with its words.
+            biased;
+            Ok(words) = &mut self.given_up => words,
             ended = self.tasks.ended() => Ended::to_string(&ended),
-            worker = self.deaths.next() => format!("worker {worker} of the data plane has ended"),
         }
     }
 

@@ -20,4 +20,4 @@ mod workers;
 pub use config::{Config, Limits};
 pub use http::SessionKey;
 pub use worker::Drained;
-pub use workers::{Deaths, Workers};
+pub use workers::{Death, Deaths, Restarts, Workers};

@@ -1,5 +1,5 @@
-//! Listening sockets: one for each worker on each address, so that the kernel spreads connections and no worker waits
-//! for another.
+//! Listening sockets: at least one for each worker on each address, so that the kernel spreads connections and no worker
+//! waits for another.
 
 use std::{
     io,
@@ -13,6 +13,14 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 /// Connections that may wait to be accepted, for each worker; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
 
+/// The sockets of one address. Workers accept on duplicates of them.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) real: SocketAddr,
+    sockets: Vec<TcpListener>,
+    workers: NonZeroUsize,
+}
+
 /// Whether another process may be listening on the same port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rivals {
@@ -23,11 +31,7 @@ pub(super) enum Rivals {
 }
 
 /// Binds a socket for each worker, or none.
-pub(super) fn bind(
-    address: SocketAddr,
-    workers: NonZeroUsize,
-    rivals: Rivals,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+pub(super) fn bind(address: SocketAddr, workers: NonZeroUsize, rivals: Rivals) -> io::Result<Bound> {
     let address = without_ipv6(address)?;
     if rivals == Rivals::Refuse && address.port() != 0 {
         socket(address)?.bind(&address.into())?;
@@ -38,8 +42,26 @@ pub(super) fn bind(
     for _ in 1..workers.get() {
         sockets.push(listen(real)?);
     }
-    Ok((real, sockets))
+    Ok(Bound { real, sockets, workers })
 }
+
+// === impl Bound ===
+
+impl Bound {
+    /// Duplicates of the sockets on which a worker accepts.
+    pub(super) fn of(&self, worker: usize) -> io::Result<Vec<TcpListener>> {
+        share(self.sockets.len(), self.workers, worker).map(|index| self.sockets[index].try_clone()).collect()
+    }
+}
+
+/// Which of so many sockets a worker accepts on. Each socket has a worker, for the kernel gives it connections, and each
+/// worker a socket.
+fn share(sockets: usize, workers: NonZeroUsize, worker: usize) -> impl Iterator<Item = usize> {
+    let first = if worker < sockets { worker } else { worker % sockets.max(1) };
+    (first..sockets).step_by(workers.get()).take(if worker < sockets { usize::MAX } else { 1 })
+}
+
+// === sockets ===
 
 /// `[::]` stands for all addresses of both families; on a machine without IPv6 those are the ones of IPv4.
 fn without_ipv6(address: SocketAddr) -> io::Result<SocketAddr> {
@@ -73,4 +95,26 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_socket_has_a_worker_and_every_worker_a_socket() {
+        for sockets in 1..9 {
+            for workers in 1..9 {
+                let workers = NonZeroUsize::new(workers).unwrap();
+                let shares: Vec<Vec<usize>> =
+                    (0..workers.get()).map(|worker| share(sockets, workers, worker).collect()).collect();
+                assert!(shares.iter().all(|share| !share.is_empty()), "{sockets} {workers} {shares:?}");
+                for socket in 0..sockets {
+                    let of = shares.iter().filter(|share| share.contains(&socket)).count();
+                    let most = workers.get().div_ceil(sockets);
+                    assert!((1..=most).contains(&of), "{sockets} {workers} {shares:?}");
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Whole requests over real sockets: raw bytes in, and what reached the backend.
 
 mod cors;
+mod deaths;
 mod forwarding;
 mod frames;
 mod grpc;
@@ -36,7 +37,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Config, Workers};
+use super::{Config, Deaths, Workers};
 use crate::{
     model::{
         HealthReport, HttpFilter, HttpMatch, Kind, Meta, Origin, PathMatch, ResourceId, Scheme, Timeouts,
@@ -58,6 +59,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// A proxy with one listener.
 struct Proxy {
     workers: Workers,
+    deaths: Deaths,
     publisher: Publisher<Table>,
     metrics: Metrics,
     address: SocketAddr,
@@ -186,13 +188,13 @@ impl Proxy {
     fn start_with(config: Config, table: Table, metrics: Metrics, access: Option<&AccessLog>) -> Self {
         let (mut publisher, reader) = live(Table::default());
         publisher.publish(table);
-        let (mut workers, _) = Workers::start(config, &reader, &metrics, access).unwrap();
+        let (mut workers, deaths) = Workers::start(config, &reader, &metrics, access).unwrap();
         let mut opened = workers.open(&[asked()]);
         let address = opened.remove(&asked()).unwrap().unwrap();
         let (prober, health) = workers.watch(reader);
         let mut tasks = Tasks::new();
         tasks.spawn("health", prober);
-        Self { workers, publisher, metrics, address, health, _tasks: tasks }
+        Self { workers, deaths, publisher, metrics, address, health, _tasks: tasks }
     }
 
     async fn connect(&self) -> Client {

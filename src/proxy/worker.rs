@@ -64,6 +64,8 @@ pub(super) struct Worker {
     /// Told when a connection ends.
     left: Notify,
     tasks: RefCell<Tasks>,
+    /// Why this worker cannot go on.
+    fault: RefCell<Option<String>>,
 }
 
 /// A request that waits for an endpoint.
@@ -105,6 +107,7 @@ impl Worker {
             arrivals: Cell::new(0),
             left: Notify::new(),
             tasks: RefCell::default(),
+            fault: RefCell::default(),
             config,
             metrics,
         }

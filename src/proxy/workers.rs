@@ -1,7 +1,21 @@
 //! The threads of the data plane, seen from the control side.
+//!
+//! The sockets are kept here; a worker accepts on duplicates. So a worker that dies takes no waiting connection with it:
+//! its successor finds them in the queues, and nothing is bound anew.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, rc::Rc, sync::Arc, thread::JoinHandle};
+mod restarts;
 
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, TcpListener},
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use rustls::server::ProducesTickets;
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
@@ -10,7 +24,7 @@ use tokio::{
 use super::{
     config::Config,
     health,
-    listen::{self, Rivals},
+    listen::{self, Bound, Rivals},
     tls::{self, Terminator},
     upstream::Fleet,
     worker::{Command, Drained, Worker, run},
@@ -18,32 +32,50 @@ use super::{
 use crate::{
     model::HealthReport,
     route::Table,
-    runtime::live::{Live, live},
+    runtime::{
+        live::{Live, live},
+        tasks,
+    },
     telemetry::{AccessLog, Metrics},
 };
+pub use restarts::Restarts;
 
 /// The running workers. Dropping it stops them without a drain.
-#[derive(Debug)]
 pub struct Workers {
-    config: Arc<Config>,
+    seed: Seed,
     threads: Vec<Thread>,
-    fleet: Arc<Fleet>,
-    /// What was asked for, and what it became: port 0 becomes a port.
-    open: BTreeMap<SocketAddr, SocketAddr>,
+    /// By the address that was asked for.
+    open: BTreeMap<SocketAddr, Bound>,
 }
 
 /// Tells which workers have died.
 #[derive(Debug)]
-pub struct Deaths(mpsc::UnboundedReceiver<usize>);
+pub struct Deaths(mpsc::UnboundedReceiver<Death>);
+
+/// The end of a worker that nobody asked for. Its connections are lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub worker: usize,
+    pub cause: String,
+}
+
+/// What every worker begins with.
+#[derive(Clone)]
+struct Seed {
+    config: Arc<Config>,
+    table: Live<Table>,
+    metrics: Metrics,
+    access: Option<AccessLog>,
+    tickets: Option<Arc<dyn ProducesTickets>>,
+    fleet: Arc<Fleet>,
+    died: mpsc::UnboundedSender<Death>,
+}
 
 #[derive(Debug)]
 struct Thread {
     commands: mpsc::UnboundedSender<Command>,
     handle: JoinHandle<()>,
 }
-
-/// Tells of a thread's end, however it comes about.
-struct Death(usize, mpsc::UnboundedSender<usize>);
 
 // === impl Workers ===
 
@@ -55,60 +87,59 @@ impl Workers {
         metrics: &Metrics,
         access: Option<&AccessLog>,
     ) -> io::Result<(Self, Deaths)> {
-        let config = Arc::new(config);
-        let tickets = tls::tickets();
         let (died, deaths) = mpsc::unbounded_channel();
-        let fleet = Arc::new(Fleet::new(config.workers.get()));
-        let mut threads = Vec::with_capacity(config.workers.get());
-        for number in 0..config.workers.get() {
-            let runtime =
-                move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let (sender, commands) = mpsc::unbounded_channel();
-            let (config, table, fleet) = (config.clone(), table.clone(), fleet.clone());
-            let (metrics, access) = (metrics.clone(), access.cloned());
-            let tickets = tickets.clone();
-            let death = Death(number, died.clone());
-            let work = move || {
-                let _death = death;
-                match runtime() {
-                    Ok(runtime) => runtime.block_on(async {
-                        let news = fleet.news();
-                        let own = (fleet, Terminator::new(tickets));
-                        let worker = Worker::new(number, config, &table, (&metrics, access), own);
-                        run(Rc::new(worker), table, commands, news).await;
-                    }),
-                    Err(error) => tracing::error!(%error, "cannot start a worker's runtime"),
-                }
-            };
-            let handle = std::thread::Builder::new().name(format!("proxy-{number}")).spawn(work)?;
-            threads.push(Thread { commands: sender, handle });
+        let seed = Seed {
+            fleet: Arc::new(Fleet::new(config.workers.get())),
+            config: Arc::new(config),
+            table: table.clone(),
+            metrics: metrics.clone(),
+            access: access.cloned(),
+            tickets: tls::tickets(),
+            died,
+        };
+        let threads = (0..seed.config.workers.get()).map(|number| seed.clone().start(number));
+        let threads = threads.collect::<io::Result<_>>()?;
+        Ok((Self { seed, threads, open: BTreeMap::new() }, Deaths(deaths)))
+    }
+
+    /// Starts a worker again that has died.
+    pub fn revive(&mut self, worker: usize) -> io::Result<()> {
+        let Some(thread) = self.threads.get_mut(worker) else { return Ok(()) };
+        let fresh = self.seed.clone().start(worker)?;
+        for (address, bound) in &self.open {
+            fresh.accept(*address, bound.of(worker)?);
         }
-        Ok((Self { config, threads, fleet, open: BTreeMap::new() }, Deaths(deaths)))
+        *thread = fresh;
+        Ok(())
     }
 
     /// Listens on these addresses, each by all workers or by none, and tells the real address of each: port 0 becomes
     /// one that is free. An address that is open already is left alone. Connections are found in the table by the
-    /// address that was asked for.
+    /// address that was asked for, and wait until it is there.
     pub fn open(&mut self, addresses: &[SocketAddr]) -> BTreeMap<SocketAddr, io::Result<SocketAddr>> {
         addresses.iter().map(|address| (*address, self.open_one(*address))).collect()
     }
 
     fn open_one(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
-        if let Some(real) = self.open.get(&address) {
-            return Ok(*real);
+        if let Some(bound) = self.open.get(&address) {
+            return Ok(bound.real);
         }
-        let is_port_ours = self.open.values().any(|real| real.port() == address.port());
+        let is_port_ours = self.open.values().any(|bound| bound.real.port() == address.port());
         let rivals = if is_port_ours { Rivals::Ours } else { Rivals::Refuse };
-        let (real, sockets) = listen::bind(address, self.config.workers, rivals)?;
-        for (thread, socket) in self.threads.iter().zip(sockets) {
-            thread.tell(Command::Open(address, socket));
+        let bound = listen::bind(address, self.seed.config.workers, rivals)?;
+        let real = bound.real;
+        let shares: Vec<_> =
+            (0..self.threads.len()).map(|worker| bound.of(worker)).collect::<io::Result<_>>()?;
+        for (thread, sockets) in self.threads.iter().zip(shares) {
+            thread.accept(address, sockets);
         }
-        self.open.insert(address, real);
+        self.open.insert(address, bound);
         Ok(real)
     }
 
     /// Stops listening on these addresses; their connections finish what is under way.
     pub fn close(&mut self, addresses: &[SocketAddr]) {
+        // Ours first: the workers close the last ones, after they have emptied the queues.
         for address in addresses.iter().filter(|address| self.open.remove(address).is_some()) {
             for thread in &self.threads {
                 thread.tell(Command::Close(*address));
@@ -120,22 +151,18 @@ impl Workers {
     /// out. It may run on any thread.
     pub fn watch(&self, table: Live<Table>) -> (impl Future<Output = ()> + Send + use<>, Live<HealthReport>) {
         let (publisher, reports) = live(HealthReport::default());
-        (health::run(self.fleet.clone(), table, publisher), reports)
-    }
-
-    /// The open addresses as they were asked for, with the real ones.
-    pub fn addresses(&self) -> &BTreeMap<SocketAddr, SocketAddr> {
-        &self.open
+        (health::run(self.seed.fleet.clone(), table, publisher), reports)
     }
 
     /// Goes on accepting for the configured delay, then stops, lets work under way finish until the configured time is
     /// over, aborts the rest and ends the threads.
-    pub async fn drain(self) -> Drained {
-        tokio::time::sleep(self.config.drain_delay).await;
+    pub async fn drain(mut self) -> Drained {
+        tokio::time::sleep(self.seed.config.drain_delay).await;
+        self.open.clear();
         let mut answers = Vec::new();
         for thread in &self.threads {
             let (sender, answer) = oneshot::channel();
-            thread.tell(Command::Drain(self.config.drain_timeout, sender));
+            thread.tell(Command::Drain(self.seed.config.drain_timeout, sender));
             answers.push(answer);
         }
         let mut sum = Drained::default();
@@ -151,15 +178,59 @@ impl Workers {
         let _ = tokio::task::spawn_blocking(join).await;
         sum
     }
+
+    /// Makes a worker panic, outside of any connection.
+    #[cfg(test)]
+    pub(crate) fn kill(&self, worker: usize) {
+        self.threads[worker].tell(Command::Panic);
+    }
+}
+
+// === impl Seed ===
+
+impl Seed {
+    /// Starts the thread of a worker.
+    fn start(self, number: usize) -> io::Result<Thread> {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let work = move || {
+            let died = self.died.clone();
+            let end = catch_unwind(AssertUnwindSafe(|| self.work(number, commands)));
+            let cause = match end {
+                Ok(Ok(())) => return,
+                Ok(Err(cause)) => cause,
+                Err(panic) => tasks::words(&*panic),
+            };
+            // Nobody may be listening any more: then all of it ends.
+            let _ = died.send(Death { worker: number, cause });
+        };
+        let handle = std::thread::Builder::new().name(format!("proxy-{number}")).spawn(work)?;
+        Ok(Thread { commands: sender, handle })
+    }
+
+    /// Works until it is told to end; `Err` says why it has ended without that.
+    fn work(self, number: usize, commands: mpsc::UnboundedReceiver<Command>) -> Result<(), String> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = runtime.map_err(|error| format!("it has no runtime: {error}"))?;
+        let Self { config, table, metrics, access, tickets, fleet, died: _ } = self;
+        let work = async {
+            let news = fleet.news();
+            let own = (fleet, Terminator::new(tickets));
+            let worker = Worker::new(number, config, &table, (&metrics, access), own);
+            run(Rc::new(worker), table, commands, news).await
+        };
+        // What is left of its connections is dropped after the panic, not during it: one more would end the process.
+        catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)))
+            .unwrap_or_else(|panic| Err(tasks::words(&*panic)))
+    }
 }
 
 // === impl Deaths ===
 
 impl Deaths {
-    /// Waits until a worker has died, which none should, and gives its number. Safe to drop half-way.
-    pub async fn next(&mut self) -> usize {
+    /// Waits until a worker has died, which none should. Safe to drop half-way.
+    pub async fn next(&mut self) -> Death {
         match self.0.recv().await {
-            Some(number) => number,
+            Some(death) => death,
             None => std::future::pending().await,
         }
     }
@@ -168,17 +239,14 @@ impl Deaths {
 // === impl Thread ===
 
 impl Thread {
+    fn accept(&self, address: SocketAddr, sockets: Vec<TcpListener>) {
+        for socket in sockets {
+            self.tell(Command::Open(address, socket));
+        }
+    }
+
     fn tell(&self, command: Command) {
         // A dead worker hears nothing; `died` tells of it.
         let _ = self.commands.send(command);
-    }
-}
-
-// === impl Death ===
-
-impl Drop for Death {
-    fn drop(&mut self) {
-        // Nobody may be listening any more: then the end was asked for.
-        let _ = self.1.send(self.0);
     }
 }

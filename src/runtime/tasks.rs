@@ -102,12 +102,13 @@ async fn watch(name: Arc<str>, future: impl Future<Output = ()>) -> Ended {
     // Whatever the future shared is not used after a panic: the owner shuts down, or the connection is gone.
     let end = match AssertUnwindSafe(future).catch_unwind().await {
         Ok(()) => End::Returned,
-        Err(panic) => End::Panicked(message(&*panic)),
+        Err(panic) => End::Panicked(words(&*panic)),
     };
     Ended { name, end }
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

@@ -72,6 +72,7 @@ struct Plain {
     source_connected: IntGaugeVec,
     source_drift: IntCounterVec,
     access_dropped: IntCounter,
+    worker_restarts: IntCounter,
 }
 
 /// How a reconcile ended.
@@ -191,6 +192,11 @@ impl Metrics {
     /// Objects whose change no event had told of.
     pub fn source_drift(&self, source: &str, objects: u64) {
         self.all.plain.source_drift.with_label_values(&[source]).inc_by(objects);
+    }
+
+    /// A thread of the data plane was started again.
+    pub fn worker_restarted(&self) {
+        self.all.plain.worker_restarts.inc();
     }
 
     pub(super) fn access_dropped(&self) -> IntCounter {
@@ -398,9 +404,11 @@ impl Plain {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let access_dropped =
-            IntCounter::new("portolan_access_log_dropped_total", "Lines that could not be written in time.")?;
-        registry.register(Box::new(access_dropped.clone()))?;
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
         Ok(Self {
             endpoints: gauges("portolan_endpoints", "Endpoints by state.", &["backend", "state"])?,
             reconciles: counters("portolan_reconcile_total", "Reconciles by result.", &["result"])?,
@@ -426,7 +434,14 @@ impl Plain {
                 "Objects whose change no event had told of.",
                 &["source"],
             )?,
-            access_dropped,
+            access_dropped: counter(
+                "portolan_access_log_dropped_total",
+                "Lines that could not be written in time.",
+            )?,
+            worker_restarts: counter(
+                "portolan_worker_restarts_total",
+                "Threads that serve requests, started again after a fault of Portolan's own.",
+            )?,
         })
     }
 }

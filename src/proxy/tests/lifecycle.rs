@@ -182,13 +182,41 @@ async fn both_families_can_be_open_on_one_port() {
     let port = proxy.workers.open(&[any])[&any].as_ref().unwrap().port();
     let six = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port);
     assert!(proxy.workers.open(&[six])[&six].is_ok());
+    // Who comes before the table knows the addresses is not told that nothing is here.
+    let mut early =
+        Client { stream: TcpStream::connect(("127.0.0.1", port)).await.unwrap(), read: Vec::new() };
+    early.send(get("/")).await;
+    proxy.publisher.publish(listening(&[any, six]));
+    assert_eq!(early.reply().await.status, 503);
     for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
         if let Ok(stream) = TcpStream::connect(&address).await {
             let mut client = Client { stream, read: Vec::new() };
             client.send(get("/")).await;
-            assert_eq!(client.reply().await.status, 404, "{address}");
+            assert_eq!(client.reply().await.status, 503, "{address}");
         }
     }
+}
+
+/// A listener on these addresses, whose one route has no endpoint.
+fn listening(addresses: &[SocketAddr]) -> Table {
+    let mut builder = TableBuilder::default();
+    let listener = builder.listener(ListenerSpec {
+        sockets: addresses.to_vec(),
+        name: "default/web/http".into(),
+        port: NonZeroU16::new(80).unwrap(),
+        hostname: None,
+        tls: None,
+    });
+    let meta = Meta {
+        id: ResourceId::new(Kind::HttpRoute, "default", "r"),
+        origin: Origin::BuiltIn("a test"),
+        created: None,
+        generation: 1,
+    };
+    let matches = [prefix_match("/")];
+    let rules = vec![(&matches[..], Arc::new(rule(backend(Vec::new()))))];
+    builder.attach(listener, &Attachment { meta: &meta, hostnames: Vec::new(), rules });
+    builder.build()
 }
 
 #[tokio::test]

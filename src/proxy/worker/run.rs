@@ -27,6 +27,9 @@ pub(in crate::proxy) enum Command {
     Close(SocketAddr),
     /// Stop accepting and finish; after the time is over, abort. The answer is how it went.
     Drain(Duration, oneshot::Sender<Drained>),
+    /// As a fault of ours would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// How the connections ended.
@@ -41,15 +44,18 @@ pub struct Drained {
 /// How often late connections are looked for. Short enough for a promise of seconds, long enough to cost nothing.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Works until it has drained, or nobody can tell it anything any more.
+/// The name of the tasks without which a worker is of no use.
+const ACCEPT: &str = "accept";
+
+/// Works until it has drained, or nobody can tell it anything any more. `Err` says why it cannot go on before that.
 pub(in crate::proxy) async fn run(
     worker: Rc<Worker>,
     mut table: Live<Table>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     mut news: watch::Receiver<u64>,
-) {
+) -> Result<(), String> {
     // Dropping a sender closes that listener.
-    let mut listeners: BTreeMap<SocketAddr, oneshot::Sender<()>> = BTreeMap::new();
+    let mut listeners: BTreeMap<SocketAddr, Vec<oneshot::Sender<()>>> = BTreeMap::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut swept = true;
@@ -62,8 +68,8 @@ pub(in crate::proxy) async fn run(
                     match TcpListener::from_std(socket) {
                         Ok(listener) => {
                             let accepting = accept(worker.clone(), address, listener, closed);
-                            worker.tasks.borrow_mut().spawn_local("accept", accepting);
-                            listeners.insert(address, close);
+                            worker.tasks.borrow_mut().spawn_local(ACCEPT, accepting);
+                            listeners.entry(address).or_default().push(close);
                         }
                         Err(error) => tracing::error!(%address, %error, "cannot accept on a socket"),
                     }
@@ -76,9 +82,11 @@ pub(in crate::proxy) async fn run(
                     listeners.clear();
                     // The caller may be gone; draining is still right.
                     let _ = answer.send(worker.drain(time).await);
-                    return;
+                    return Ok(());
                 }
-                None => return,
+                #[cfg(test)]
+                Some(Command::Panic) => panic!("lost at sea"),
+                None => return Ok(()),
             },
             () = table.changed() => {
                 worker.upstreams.give_up(&table.load());
@@ -89,6 +97,9 @@ pub(in crate::proxy) async fn run(
             Ok(()) = news.changed() => worker.changed.notify_waiters(),
             _ = tick.tick() => {
                 worker.tick();
+                if let Some(fault) = worker.fault.take() {
+                    return Err(fault);
+                }
                 if !swept {
                     swept = true;
                     worker.upstreams.sweep(&table.load());
@@ -109,6 +120,12 @@ async fn accept(
     const BACKOFF: Duration = Duration::from_millis(100);
     let counts = Rc::new(worker.socket_counts(&address));
     let mut closed = pin!(closed);
+    // Whoever comes before the table has the address waits in the queue; it would be told that nothing is here.
+    tokio::select! {
+        biased;
+        _ = &mut closed => {}
+        () = worker.knows(&address) => {}
+    }
     let mut is_failing = false;
     loop {
         worker.has_room().await;
@@ -210,9 +227,25 @@ impl Worker {
     }
 
     fn note(&self, ended: &Ended) {
-        if matches!(ended.end, End::Panicked(_)) {
+        if let End::Panicked(words) = &ended.end {
             self.metrics.panics().add(1);
+            if &*ended.name == ACCEPT {
+                self.fault.replace(Some(words.clone()));
+                return;
+            }
             tracing::error!("a connection was lost to a fault of Portolan's own: {ended}; please report it");
+        }
+    }
+
+    /// Waits until the table has an address.
+    async fn knows(&self, address: &SocketAddr) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.table.load().socket(address).is_some() {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -312,5 +345,21 @@ mod tests {
             }
         });
         assert!(metrics.render().contains("portolan_panics_total 1"));
+    }
+
+    #[test]
+    fn a_worker_that_cannot_accept_any_more_ends() {
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let end = runtime.block_on(async {
+            let table = live(Table::default()).1;
+            let own = (Arc::default(), Terminator::new(None));
+            let worker = Worker::new(0, Arc::default(), &table, (&Metrics::new(), None), own);
+            worker.tasks.borrow_mut().spawn_local(ACCEPT, async { panic!("lost at sea") });
+            let (_commands, heard) = mpsc::unbounded_channel();
+            let news = watch::channel(0).1;
+            run(Rc::new(worker), table, heard, news).await
+        });
+        assert_eq!(end, Err("lost at sea".to_owned()));
     }
 }
