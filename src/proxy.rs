@@ -3,6 +3,8 @@
 //! One thread a core ([`workers`]), each with its own listening sockets, connections, pools and metrics; the only thing
 //! that they share is the table, which they read. A request is one task from the client's socket to the backend's.
 
+#[cfg(any(test, fuzzing))]
+pub mod checks;
 mod config;
 mod connection;
 mod framing;

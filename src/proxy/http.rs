@@ -33,6 +33,8 @@ use crate::{
 use body::Upload;
 pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
+#[cfg(any(test, fuzzing))]
+pub(super) use fields::forwarded_for;
 use fields::{Client, Peer, RequestId};
 pub(super) use filters::prefix;
 use forward::Tries;
@@ -70,7 +72,7 @@ enum Wants {
 enum Answer {
     /// By Portolan itself.
     Own(StatusCode, HeaderMap),
-    Response(Response<Incoming>, Exchange, Option<tokio::time::Instant>),
+    Response(Response<()>, Exchange, Option<tokio::time::Instant>),
     /// The backend has switched to WebSocket.
     Switch(HeaderMap),
 }
@@ -232,7 +234,6 @@ async fn exchange(
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
                 if tries.retries(worker, (backend, slot), response.status(), asked) {
-                    drop(response);
                     exchange.finish(worker.now());
                     tries.pause(worker).await?;
                     continue;
@@ -340,7 +341,7 @@ fn switch(
     connection: &Rc<Connection>,
     lane: Option<&Rc<Lane>>,
     asked: &Asked<'_>,
-    response: Response<Incoming>,
+    response: Response<()>,
     mut exchange: Exchange,
 ) -> Result<Answer, Refusal> {
     let is_websocket = response
@@ -379,10 +380,10 @@ fn respond(answer: Answer, mut record: Record) -> Response<Body> {
         Answer::Switch(headers) => own(StatusCode::SWITCHING_PROTOCOLS, headers, record),
         Answer::Response(response, exchange, deadline) => {
             record.answered(response.status());
-            let (mut head, incoming) = response.into_parts();
+            let (mut head, ()) = response.into_parts();
             head.version = Version::HTTP_11;
             head.extensions.clear();
-            Response::from_parts(head, Body::download(incoming, exchange, deadline, record))
+            Response::from_parts(head, Body::download(exchange, deadline, record))
         }
     }
 }

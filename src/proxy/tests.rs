@@ -1,5 +1,6 @@
 //! Whole requests over real sockets: raw bytes in, and what reached the backend.
 
+mod answers;
 mod cors;
 mod deaths;
 mod forwarding;

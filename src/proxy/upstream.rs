@@ -7,6 +7,7 @@
 mod credentials;
 mod exchange;
 mod fleet;
+mod http1;
 pub(super) mod introduction;
 mod multiplex;
 mod shares;
@@ -40,9 +41,11 @@ use crate::{
     route::{self, Address, Table, Target},
     runtime::{Tasks, tasks::Ended},
 };
-use exchange::Own;
 pub(super) use exchange::{Exchange, Failure, Protocol};
 pub(super) use fleet::{Fleet, Group, Member, Seen};
+use http1::Own;
+#[cfg(any(test, fuzzing))]
+pub(super) use http1::read_answer;
 use multiplex::Ticket;
 use shares::Shares;
 pub(super) use stream::Stream;

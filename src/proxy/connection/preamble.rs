@@ -175,6 +175,18 @@ fn binary(command: u8, family: u8, body: &[u8]) -> Result<Option<SocketAddr>, Re
     }
 }
 
+/// The client that a whole header tells of, if it does.
+#[cfg(any(test, fuzzing))]
+pub(in crate::proxy) fn of_bytes(bytes: &[u8]) -> Option<SocketAddr> {
+    if let Some(rest) = bytes.strip_prefix(&SIGNATURE) {
+        let ([command, family, ..], Some(body)) = (rest.first_chunk::<4>()?, rest.get(4..)) else {
+            return None;
+        };
+        return binary(*command, *family, body).ok()?;
+    }
+    line(bytes.strip_suffix(b"\r\n")?).ok()?
+}
+
 // === impl Refused ===
 
 impl Refused {

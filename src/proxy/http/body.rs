@@ -73,7 +73,7 @@ enum Kind {
     Empty,
     Page(Bytes),
     Download {
-        incoming: Incoming,
+        /// Gone once all of the response was taken.
         exchange: Option<Exchange>,
         deadline: Option<Pin<Box<Sleep>>>,
         /// What was read and is too much for one piece.
@@ -83,6 +83,16 @@ enum Kind {
 }
 
 // === impl RequestBody ===
+
+impl RequestBody {
+    /// The endpoint has asked for a body whose client waits.
+    pub(in crate::proxy) fn go_on(&self) {
+        match self {
+            Self::Upload(upload) => upload.go_on(),
+            Self::Empty | Self::Kept(_) => {}
+        }
+    }
+}
 
 impl std::fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,6 +157,12 @@ impl Upload {
     pub(super) fn wait_until(&self, asked: Arc<Asked>) {
         let patience = Box::pin(tokio::time::sleep(Self::PATIENCE));
         *self.wait.borrow_mut() = Some(Wait { asked, patience });
+    }
+
+    fn go_on(&self) {
+        if let Some(wait) = &*self.wait.borrow() {
+            wait.asked.set();
+        }
     }
 
     /// Keeps the body for another try, if it is not longer than `most` bytes and none of it was sent yet.
@@ -273,17 +289,9 @@ impl Body {
         Self { kind: Kind::Page(page), record }
     }
 
-    pub(super) fn download(
-        incoming: Incoming,
-        exchange: Exchange,
-        deadline: Option<Instant>,
-        record: Record,
-    ) -> Self {
+    pub(super) fn download(exchange: Exchange, deadline: Option<Instant>, record: Record) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        Self {
-            kind: Kind::Download { incoming, exchange: Some(exchange), deadline, rest: Bytes::new() },
-            record,
-        }
+        Self { kind: Kind::Download { exchange: Some(exchange), deadline, rest: Bytes::new() }, record }
     }
 }
 
@@ -326,28 +334,25 @@ impl http_body::Body for Body {
                 Some(Frame::data(page))
             }
             Kind::Download { rest, .. } if !rest.is_empty() => Some(Frame::data(std::mem::take(rest))),
-            Kind::Download { incoming, exchange, deadline, .. } => {
+            Kind::Download { exchange, deadline, .. } => {
                 if let Some(deadline) = deadline
                     && deadline.as_mut().poll(cx).is_ready()
                 {
                     return this.fail("the request took too long", io::ErrorKind::TimedOut.into(), cx);
                 }
                 let polled = match exchange {
-                    Some(exchange) => exchange.poll_frame(incoming, cx),
-                    None => Pin::new(&mut *incoming).poll_frame(cx),
+                    Some(exchange) => exchange.poll_frame(cx),
+                    None => Poll::Ready(None),
                 };
                 match ready!(polled).transpose() {
                     Ok(frame) => {
                         // Its connection is for others now, however long the client takes for the answer.
-                        if incoming.is_end_stream()
-                            && let Some(exchange) = exchange.take()
-                        {
+                        if let Some(exchange) = exchange.take_if(|exchange| exchange.is_done()) {
                             exchange.finish(this.record.coarse_now());
                         }
                         frame
                     }
                     Err(error) => {
-                        let error = io::Error::other(error);
                         return this.fail("the backend broke off its response", error, cx);
                     }
                 }
@@ -371,7 +376,9 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Page(_) | Kind::Failed(_) => false,
-            Kind::Download { incoming, rest, .. } => rest.is_empty() && incoming.is_end_stream(),
+            Kind::Download { exchange, rest, .. } => {
+                rest.is_empty() && exchange.as_ref().is_none_or(Exchange::is_done)
+            }
         }
     }
 
@@ -379,7 +386,9 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Page(page) => SizeHint::with_exact(page.len() as u64),
-            Kind::Download { incoming, .. } => incoming.size_hint(),
+            Kind::Download { exchange, .. } => {
+                exchange.as_ref().map_or(SizeHint::with_exact(0), Exchange::size_hint)
+            }
             Kind::Failed(_) => SizeHint::default(),
         }
     }

@@ -304,3 +304,25 @@ pub(super) fn trusted_request_id(headers: &HeaderMap, trust: Trust) -> Option<&H
         Trust::Untrusted => None,
     }
 }
+
+/// The client, and the chain that goes on, where a trusted proxy on this machine has sent `value`.
+#[cfg(any(test, fuzzing))]
+pub(in crate::proxy) fn forwarded_for(value: &[u8]) -> (IpAddr, String) {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.insert(X_FORWARDED_FOR.clone(), value);
+    }
+    let (text, port) = (HeaderValue::from_static("127.0.0.1"), HeaderValue::from_static("80"));
+    let trusted: Vec<Cidr> = "127.0.0.0/8".parse().into_iter().collect();
+    let peer = Peer {
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        text: &text,
+        trust: Trust::Trusted,
+        trusted: &trusted,
+        scheme: "http",
+        port: &port,
+        server: None,
+    };
+    let chain = chain(&headers, &peer);
+    (client_address(&headers, &peer), String::from_utf8_lossy(chain.as_bytes()).into_owned())
+}

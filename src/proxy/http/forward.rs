@@ -10,7 +10,6 @@ mod again;
 use std::{future::Future, num::NonZeroU16, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
@@ -283,7 +282,7 @@ pub(super) async fn attempt(
     Picked { slot, place }: Picked<'_>,
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
-) -> Result<(Response<Incoming>, Exchange), Failed> {
+) -> Result<(Response<()>, Exchange), Failed> {
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
     // Pinned here: a future of this size is not to be moved.
@@ -312,7 +311,7 @@ pub(super) async fn attempt(
 }
 
 /// What a try says of the endpoint, if anything: a client that breaks off says nothing.
-fn outcome<E>(result: &Result<(Response<Incoming>, E), Failed>) -> Option<Outcome> {
+fn outcome<E>(result: &Result<(Response<()>, E), Failed>) -> Option<Outcome> {
     match result {
         Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Bad),
         Ok(_) => Some(Outcome::Good),
@@ -333,7 +332,7 @@ async fn send(
     slot: &Slot,
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
-) -> Result<(Response<Incoming>, Exchange), Failed> {
+) -> Result<(Response<()>, Exchange), Failed> {
     let protocol = match asked.wants {
         Wants::Http => slot.protocol(),
         // It is HTTP/1 that is switched from.
@@ -364,7 +363,7 @@ pub(super) async fn over(
     (slot, protocol): (&Slot, Protocol),
     introduction: &[u8],
     make: impl FnOnce() -> Result<Request<RequestBody>, Refusal>,
-) -> Result<(Response<Incoming>, Exchange), Unanswered> {
+) -> Result<(Response<()>, Exchange), Unanswered> {
     let limits = slot.limits(&worker.config.limits);
     let is_for_all = introduction.is_empty();
     let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {

@@ -5,8 +5,6 @@ use std::{collections::VecDeque, future::poll_fn, net::IpAddr, rc::Rc, time::Dur
 
 use bytes::Bytes;
 use http::{Request, header, request::Parts};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{
     Asked, RequestBody, Wants,
@@ -117,9 +115,9 @@ impl Copy {
         let request = Request::from_parts(self.head.clone(), RequestBody::Kept(body));
         let (client, port) = self.client;
         let introduction = slot.introduction(client, port);
-        let (response, mut exchange) =
+        let (_, mut exchange) =
             forward::over(&self.worker, (slot, slot.protocol()), &introduction, || Ok(request)).await.ok()?;
-        discard(response.into_body(), &mut exchange).await;
+        discard(&mut exchange).await;
         exchange.finish(self.worker.now());
         Some(())
     }
@@ -132,10 +130,10 @@ impl Drop for Copy {
 }
 
 /// Reads an answer to its end, if that is near.
-async fn discard(mut body: Incoming, exchange: &mut Exchange) {
+async fn discard(exchange: &mut Exchange) {
     let mut left = MOST_READ;
-    while left > 0 && !body.is_end_stream() {
-        let frame = poll_fn(|cx| exchange.poll_frame(&mut body, cx));
+    while left > 0 && !exchange.is_done() {
+        let frame = poll_fn(|cx| exchange.poll_frame(cx));
         let Some(Ok(frame)) = frame.await else { return };
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }

@@ -1,28 +1,17 @@
 //! One request on its way to an endpoint: on a connection of its own, or on a shared one.
-//!
-//! Why no task for each connection: whoever waits for the response polls the connection itself, so a request is one
-//! task from the client's socket to the endpoint's and back. A connection that waits to be used again wakes its
-//! endpoint, which closes it.
 
 use std::{
-    future::{Future, poll_fn},
     io,
-    pin::{Pin, pin},
-    rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    rc::Rc,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as _, Frame};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Place, Stream, credentials, multiplex::Ticket};
+use super::{super::http::RequestBody, Endpoint, Own, Place, Stream, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
@@ -37,33 +26,6 @@ pub(in crate::proxy) enum Protocol {
     Http2,
 }
 
-/// A connection of HTTP/1, and the request that is on it.
-pub(in crate::proxy) struct Own {
-    sender: SendRequest<RequestBody>,
-    /// Gone when it broke.
-    connection: Option<Driver>,
-    /// Weak: the endpoint owns the connections that wait.
-    endpoint: Weak<Endpoint>,
-    state: State,
-    /// Whether a response came over it before.
-    is_reused: bool,
-    /// It is one client's: it is not kept for others.
-    pub(super) is_private: bool,
-    /// Of the request that is on it, where those are counted.
-    place: Option<Place>,
-    /// Requests that were answered over it.
-    pub(super) served: u32,
-}
-
-type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// Must not be polled any more.
-    Closed,
-}
-
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::proxy) enum Failure {
@@ -76,11 +38,11 @@ pub(in crate::proxy) enum Failure {
     NotSent(Box<Request<RequestBody>>),
     /// Nothing was done about it.
     #[error("the endpoint refused the request: {0}")]
-    Refused(hyper::Error),
+    Refused(io::Error),
     #[error("the connection broke before the response: {0}")]
-    Broken(hyper::Error),
+    Broken(io::Error),
     #[error("the response is not valid HTTP: {0}")]
-    Invalid(hyper::Error),
+    Invalid(io::Error),
 }
 
 // === impl Exchange ===
@@ -102,7 +64,7 @@ impl Exchange {
         };
         match protocol {
             Protocol::Http1 => {
-                let mut own = Own::start(connect().await?, endpoint).await?;
+                let mut own = Own::new(connect().await?, endpoint);
                 own.is_private = !introduction.is_empty();
                 Ok(Self::Own(own))
             }
@@ -125,7 +87,7 @@ impl Exchange {
     pub(in crate::proxy) async fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<()>, Failure> {
         match self {
             Self::Own(own) => own.send(request).await,
             Self::Shared(ticket) => ticket.send(request).await,
@@ -148,19 +110,30 @@ impl Exchange {
         }
     }
 
-    /// The next piece of the response.
+    /// The next piece of the response's body.
     pub(in crate::proxy) fn poll_frame(
         &mut self,
-        incoming: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self {
-            Self::Own(own) => {
-                own.poll(cx);
-                // Only the connection could wake it, and it was polled just now.
-                Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
-            }
-            Self::Shared(_) => Pin::new(incoming).poll_frame(cx),
+            Self::Own(own) => own.poll_frame(cx),
+            Self::Shared(ticket) => ticket.poll_frame(cx),
+        }
+    }
+
+    /// Whether all of the response's body was taken.
+    pub(in crate::proxy) fn is_done(&self) -> bool {
+        match self {
+            Self::Own(own) => own.is_done(),
+            Self::Shared(ticket) => ticket.is_done(),
+        }
+    }
+
+    /// What is known of the length of what is still to come.
+    pub(in crate::proxy) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(own) => own.size_hint(),
+            Self::Shared(ticket) => ticket.size_hint(),
         }
     }
 
@@ -175,103 +148,8 @@ impl Exchange {
     /// After a switch of protocols: the socket, and what has come over it since.
     pub(in crate::proxy) fn into_stream(self) -> Option<(Stream, Bytes)> {
         match self {
-            Self::Own(own) => own.into_stream(),
+            Self::Own(own) => Some(own.into_stream()),
             Self::Shared(_) => None,
         }
-    }
-}
-
-// === impl Own ===
-
-impl Own {
-    async fn start(stream: Stream, endpoint: &Rc<Endpoint>) -> Result<Box<Self>, Failure> {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(Self::BUFFER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(Failure::Broken)?;
-        let endpoint = Rc::downgrade(endpoint);
-        let connection = Some(connection);
-        Ok(Box::new(Self {
-            sender,
-            connection,
-            endpoint,
-            state: State::Open,
-            is_reused: false,
-            is_private: false,
-            place: None,
-            served: 0,
-        }))
-    }
-
-    /// What a response may be ahead of the client that reads it, and a head may have.
-    const BUFFER: usize = 256 << 10;
-
-    /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
-    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
-        self.is_private |= credentials::are_shown(request.headers());
-        let mut response = pin!(self.sender.try_send_request(request));
-        let (connection, state) = (&mut self.connection, &mut self.state);
-        let result = poll_fn(|cx| {
-            poll(connection, state, cx);
-            // Only the connection could wake it, and it was polled just now: a waker would wake this task for nothing.
-            let unwoken = &mut Context::from_waker(Waker::noop());
-            let result = response.as_mut().poll(unwoken);
-            if result.is_pending() && *state == State::Closed {
-                // It gives the request back when it is dropped.
-                *connection = None;
-                return response.as_mut().poll(unwoken);
-            }
-            result
-        })
-        .await;
-        let response = result.map_err(|mut error| {
-            *state = State::Closed;
-            if let Some(request) = error.take_message() {
-                return Failure::NotSent(Box::new(request));
-            }
-            let error = error.into_error();
-            if error.is_parse() { Failure::Invalid(error) } else { Failure::Broken(error) }
-        })?;
-        self.is_private |= credentials::are_asked_for(response.headers());
-        Ok(response)
-    }
-
-    /// Moves bytes. Whoever waits for a body calls this before it asks for the next piece.
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        poll(&mut self.connection, &mut self.state, cx);
-    }
-
-    fn finish(mut self: Box<Self>, now: Instant) {
-        self.is_reused = true;
-        self.place = None;
-        self.served = self.served.saturating_add(1);
-        if let Some(endpoint) = self.endpoint.upgrade()
-            && self.is_reusable(&endpoint.waker)
-        {
-            endpoint.keep(self, now);
-        }
-    }
-
-    /// `waker` is woken when something happens on it: never the waker of the task that used it last, which the next
-    /// request on it would wake.
-    pub(super) fn is_reusable(&mut self, waker: &Waker) -> bool {
-        poll(&mut self.connection, &mut self.state, &mut Context::from_waker(waker));
-        self.state == State::Open && self.sender.is_ready()
-    }
-
-    fn into_stream(self: Box<Self>) -> Option<(Stream, Bytes)> {
-        let parts = self.connection?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
-    }
-}
-
-fn poll(connection: &mut Option<Driver>, state: &mut State, cx: &mut Context<'_>) {
-    if *state == State::Open
-        && let Some(connection) = connection
-        && let Poll::Ready(_) = connection.poll_without_shutdown(cx)
-    {
-        // An error was handed to whoever waits for the response.
-        *state = State::Closed;
     }
 }

@@ -9,11 +9,13 @@ use std::{
     io,
     pin::Pin,
     rc::{Rc, Weak},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response, Uri, header, uri};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -58,6 +60,8 @@ pub(in crate::proxy) struct Ticket {
     pub(super) place: Option<Place>,
     /// Of the requests, as the endpoint is told.
     pub(super) scheme: uri::Scheme,
+    /// The response that comes.
+    incoming: Option<Incoming>,
 }
 
 #[derive(Default)]
@@ -173,7 +177,10 @@ impl Shared {
             .max_send_buf_size(64 << 10)
             .max_concurrent_reset_streams(Self::MOST)
             .max_local_error_reset_streams(Self::MOST);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
+        let (sender, connection) = builder
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::Broken(io::Error::other(error)))?;
         let most = Rc::new(Cell::new(Self::MOST));
         tasks.borrow_mut().spawn_local("upstream", drive(nest, connection, Rc::downgrade(&most)));
         let idle = Cell::new(Instant::now());
@@ -223,20 +230,37 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 impl Ticket {
     fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused: false, place: None, scheme: uri::Scheme::HTTP }
+        Self { shared, is_reused: false, place: None, scheme: uri::Scheme::HTTP, incoming: None }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
-    pub(super) async fn send(
-        &mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<()>, Failure> {
         to_absolute_form(&mut request, self.scheme.clone());
         let mut sender = self.shared.sender.clone();
-        sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+        let result = sender.try_send_request(request).await;
+        let response = result.map_err(|mut error| match error.take_message() {
             Some(request) => Failure::NotSent(Box::new(request)),
             None => Failure::of_http2(error.into_error()),
-        })
+        })?;
+        let (head, incoming) = response.into_parts();
+        self.incoming = Some(incoming);
+        Ok(Response::from_parts(head, ()))
+    }
+
+    /// The next piece of the response's body.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut self.incoming {
+            Some(incoming) => Pin::new(incoming).poll_frame(cx).map_err(io::Error::other),
+            None => Poll::Ready(None),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
@@ -269,6 +293,7 @@ impl Failure {
             cause.reason() == Some(h2::Reason::REFUSED_STREAM) || (cause.is_go_away() && cause.is_remote())
         });
         let is_invalid = cause.is_some_and(h2::Error::is_library);
+        let error = io::Error::other(error);
         match (is_refused, is_invalid) {
             (true, _) => Self::Refused(error),
             (false, true) => Self::Invalid(error),

@@ -1,0 +1,442 @@
+//! HTTP/1 towards an endpoint: one connection, one exchange at a time.
+//!
+//! Why not a library's client: that runs beside whoever uses it, and between the two are a queue, a channel for each
+//! body and an allocation for each request. Here whoever waits for the response polls the socket itself, so a request
+//! is one task from the client's socket to the endpoint's and back. Heads and chunk sizes are parsed by `httparse`.
+//! A connection that waits to be used again wakes its endpoint, which closes it.
+
+mod body;
+mod head;
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::{io::AsyncWrite as _, time::Instant};
+use tokio_util::io::poll_read_buf;
+
+use super::{super::http::RequestBody, Endpoint, Failure, Place, Stream, credentials};
+use body::{Decoder, Encoder, Piece};
+use head::{Head, Keeps, Length};
+
+/// A connection, and the request that is on it.
+pub(in crate::proxy) struct Own {
+    stream: Stream,
+    /// Weak: the endpoint owns the connections that wait.
+    endpoint: Weak<Endpoint>,
+    /// What was read and not yet taken.
+    input: BytesMut,
+    /// How much to make room for at a time.
+    appetite: usize,
+    output: Output,
+    /// The body that is being sent.
+    upload: Option<Upload>,
+    /// What of the response's body is to come.
+    download: Decoder,
+    state: State,
+    /// Whether a response came over it before.
+    pub(super) is_reused: bool,
+    /// It is one client's: it is not kept for others.
+    pub(super) is_private: bool,
+    /// Of the request that is on it, where those are counted.
+    pub(super) place: Option<Place>,
+    /// Requests that were answered over it.
+    pub(super) served: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No request is on it.
+    Open,
+    /// A request is on it.
+    Busy,
+    /// It is not used again.
+    Closed,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Output {
+    /// Heads, sizes of chunks and small pieces.
+    bytes: Vec<u8>,
+    written: usize,
+    piece: Piece,
+}
+
+struct Upload {
+    body: RequestBody,
+    encoder: Encoder,
+    /// The trailers that the head has announced.
+    trailers: Vec<HeaderName>,
+}
+
+/// What was seen of a response that has not begun.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Of the input, without a head in them.
+    bytes: usize,
+    /// Heads that came before the one that counts.
+    heads: u32,
+}
+
+/// Why nothing more of a request is sent.
+enum Stop {
+    /// The endpoint takes no more. It may have answered all the same.
+    Write(io::Error),
+    /// There is no more of the body.
+    Body(io::Error),
+}
+
+// === impl Own ===
+
+impl Own {
+    /// The least and the most to make room for when something is read.
+    const APPETITE: std::ops::RangeInclusive<usize> = 8 << 10..=256 << 10;
+    /// The most room that is kept while it waits.
+    const WAITING: usize = 32 << 10;
+    /// Heads that may come before the one that counts.
+    const INFORMATIONAL: u32 = 64;
+
+    pub(super) fn new(stream: Stream, endpoint: &Rc<Endpoint>) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            endpoint: Rc::downgrade(endpoint),
+            input: BytesMut::new(),
+            appetite: *Self::APPETITE.start(),
+            output: Output::default(),
+            upload: None,
+            download: Decoder::none(),
+            state: State::Open,
+            is_reused: false,
+            is_private: false,
+            place: None,
+            served: 0,
+        })
+    }
+
+    /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
+    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<()>, Failure> {
+        // What came since it was used last may not have been heard yet; anything but silence is an end.
+        if self.is_reused && !poll_fn(|cx| Poll::Ready(self.is_silent(cx.waker()))).await {
+            return Err(Failure::NotSent(Box::new(request)));
+        }
+        self.state = State::Closed;
+        self.is_private |= credentials::are_shown(request.headers());
+        let method = request.method().clone();
+        self.begin(request);
+        let mut seen = Seen::default();
+        let head = poll_fn(|cx| self.poll_head(&method, &mut seen, cx)).await?;
+        let Head { response, body, keeps } = head;
+        self.is_private |= credentials::are_asked_for(response.headers());
+        self.download = body;
+        if keeps == Keeps::Open && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            self.state = State::Busy;
+        }
+        Ok(response)
+    }
+
+    /// Sends, and reads up to the head that counts.
+    fn poll_head(
+        &mut self,
+        asked: &Method,
+        seen: &mut Seen,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Head, Failure>> {
+        loop {
+            let broken = match self.poll_send(cx) {
+                Poll::Ready(Err(Stop::Body(error))) => return Poll::Ready(Err(Failure::Broken(error))),
+                Poll::Ready(Err(Stop::Write(error))) => Some(error),
+                Poll::Ready(Ok(())) | Poll::Pending => None,
+            };
+            match head::read(&mut self.input, seen.bytes, asked) {
+                Err(reason) => return Poll::Ready(Err(Failure::Invalid(invalid(reason)))),
+                Ok(Some(head)) if !is_informational(&head) => return Poll::Ready(Ok(head)),
+                Ok(Some(head)) => {
+                    *seen = Seen { bytes: 0, heads: seen.heads + 1 };
+                    if seen.heads > Self::INFORMATIONAL {
+                        return Poll::Ready(Err(Failure::Invalid(invalid("its response does not begin"))));
+                    }
+                    self.inform(head.response.status());
+                }
+                Ok(None) => {
+                    seen.bytes = self.input.len();
+                    let error = match (ready!(self.poll_fill(cx)), broken) {
+                        (Ok(1..), _) => continue,
+                        // Nothing came, and nothing will: what broke the sending is the reason.
+                        (_, Some(error)) | (Err(error), None) => error,
+                        (Ok(0), None) => io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed"),
+                    };
+                    return Poll::Ready(Err(Failure::Broken(error)));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request<RequestBody>) {
+        let body = request.body();
+        let length = match body.size_hint().exact() {
+            _ if body.is_end_stream() => Length::None,
+            Some(bytes) => Length::Known(bytes),
+            None => Length::Unknown,
+        };
+        let encoder = head::write(&request, length, &mut self.output.bytes);
+        if length == Length::None {
+            self.upload = None;
+            return;
+        }
+        let announced = request.headers().get_all(header::TRAILER).into_iter();
+        let trailers = announced
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .collect();
+        self.upload = Some(Upload { body: request.into_body(), encoder, trailers });
+    }
+
+    /// What a head before the one that counts is good for.
+    fn inform(&self, status: StatusCode) {
+        if status == StatusCode::CONTINUE
+            && let Some(upload) = &self.upload
+        {
+            upload.body.go_on();
+        }
+    }
+
+    /// Sends as much of the request as there is and the endpoint takes. After an error nothing more is sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        let result = self.poll_upload(cx);
+        if matches!(result, Poll::Ready(Err(_))) {
+            self.state = State::Closed;
+            self.upload = None;
+            self.output = Output::default();
+        }
+        result
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        loop {
+            let has_room = self.output.has_room();
+            let Some(upload) = self.upload.as_mut().filter(|_| has_room) else {
+                ready!(self.output.poll_write(&mut self.stream, cx)).map_err(Stop::Write)?;
+                if self.upload.is_none() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            };
+            match Pin::new(&mut upload.body).poll_frame(cx) {
+                Poll::Pending => {
+                    ready!(self.output.poll_write(&mut self.stream, cx)).map_err(Stop::Write)?;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        let piece =
+                            upload.encoder.encode(data, &mut self.output.bytes).map_err(Stop::body)?;
+                        self.output.add(piece);
+                    }
+                    Err(frame) => self.finish_upload(frame.trailers_ref())?,
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(Stop::Body(io::Error::other(error))));
+                }
+                Poll::Ready(None) => self.finish_upload(None)?,
+            }
+        }
+    }
+
+    fn finish_upload(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Stop> {
+        let Some(Upload { encoder, trailers: announced, .. }) = self.upload.take() else { return Ok(()) };
+        encoder.end(trailers, &announced, &mut self.output.bytes).map_err(Stop::body)
+    }
+
+    /// Reads what has come, into room that grows with what comes.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.appetite);
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        if read == room {
+            self.appetite = (self.appetite * 2).min(*Self::APPETITE.end());
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// The next piece of the response's body. What is left of the request goes on being sent.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let _sent = self.poll_send(cx);
+        loop {
+            match self.download.decode(&mut self.input) {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if self.download.is_done() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(reason) => return self.fail(invalid(reason)),
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) => {
+                    self.state = State::Closed;
+                    if let Err(reason) = self.download.close() {
+                        return self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.state = State::Closed;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Whether all of the response was taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.download.is_done()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.download.size_hint()
+    }
+
+    pub(super) fn finish(mut self: Box<Self>, now: Instant) {
+        self.is_reused = true;
+        self.place = None;
+        self.served = self.served.saturating_add(1);
+        let is_over = self.download.is_done() && self.upload.is_none() && self.output.is_empty();
+        if self.state != State::Busy || !is_over {
+            return;
+        }
+        self.state = State::Open;
+        self.appetite = self.appetite.min(Self::WAITING);
+        if self.input.capacity() > Self::WAITING {
+            self.input = BytesMut::new();
+        }
+        if let Some(endpoint) = self.endpoint.upgrade()
+            && self.is_reusable(&endpoint.waker)
+        {
+            endpoint.keep(self, now);
+        }
+    }
+
+    /// `waker` is woken when something happens on it: never the waker of the task that used it last, which the next
+    /// request on it would wake.
+    pub(super) fn is_reusable(&mut self, waker: &Waker) -> bool {
+        self.state == State::Open && self.is_silent(waker)
+    }
+
+    /// Whether the endpoint has neither said anything unasked nor closed it.
+    fn is_silent(&mut self, waker: &Waker) -> bool {
+        let is_silent = self.input.is_empty() && self.poll_fill(&mut Context::from_waker(waker)).is_pending();
+        if !is_silent {
+            self.state = State::Closed;
+        }
+        is_silent
+    }
+
+    pub(super) fn into_stream(self: Box<Self>) -> (Stream, Bytes) {
+        (self.stream, self.input.freeze())
+    }
+}
+
+fn is_informational(head: &Head) -> bool {
+    let status = head.response.status();
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+// === impl Stop ===
+
+impl Stop {
+    fn body(reason: &'static str) -> Self {
+        Self::Body(invalid(reason))
+    }
+}
+
+// === impl Output ===
+
+impl Output {
+    /// Pieces up to this length are copied together: one write is cheaper than one in parts.
+    const SMALL: usize = 4 << 10;
+
+    fn is_empty(&self) -> bool {
+        self.written == self.bytes.len() && self.piece.data.is_empty() && self.piece.after.is_empty()
+    }
+
+    /// Whether another piece can be added before this is written.
+    fn has_room(&self) -> bool {
+        self.piece.data.is_empty() && self.piece.after.is_empty() && self.bytes.len() < 2 * Self::SMALL
+    }
+
+    fn add(&mut self, piece: Piece) {
+        if piece.data.len() > Self::SMALL {
+            self.piece = piece;
+        } else {
+            self.bytes.extend_from_slice(&piece.data);
+            self.bytes.extend_from_slice(piece.after);
+        }
+    }
+
+    /// Writes all of it.
+    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_empty() {
+            self.rewind();
+            return Poll::Ready(Ok(()));
+        }
+        while !self.is_empty() {
+            let before = &self.bytes[self.written..];
+            let written = if self.piece.data.is_empty() && self.piece.after.is_empty() {
+                ready!(Pin::new(&mut *stream).poll_write(cx, before))?
+            } else {
+                let parts = [before, &self.piece.data, self.piece.after].map(io::IoSlice::new);
+                ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        self.rewind();
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        let before = written.min(self.bytes.len() - self.written);
+        self.written += before;
+        written -= before;
+        let data = written.min(self.piece.data.len());
+        self.piece.data.advance(data);
+        self.piece.after = &self.piece.after[written - data..];
+    }
+
+    fn rewind(&mut self) {
+        self.bytes.clear();
+        self.written = 0;
+    }
+}
+
+/// Reads an answer that comes in parts of so many bytes: its status, its body, and whether that is whole. `None` where it
+/// is refused, or its head has no end.
+#[cfg(any(test, fuzzing))]
+pub(in crate::proxy) fn read_answer(bytes: &[u8], cut: usize) -> Option<(StatusCode, Vec<u8>, bool)> {
+    let (mut input, mut known) = (BytesMut::new(), None);
+    for part in bytes.chunks(cut.max(1)) {
+        let new = input.len();
+        input.extend_from_slice(part);
+        if known.is_none() {
+            known = head::read(&mut input, new, &Method::GET).ok()?.map(|head| (head, Vec::new()));
+        }
+        let Some((head, body)) = &mut known else { continue };
+        while let Some(frame) = head.body.decode(&mut input).ok()? {
+            body.extend(frame.into_data().into_iter().flatten());
+        }
+    }
+    known.map(|(head, body)| (head.response.status(), body, head.body.is_done()))
+}
