@@ -56,7 +56,8 @@ pub struct Limits {
     pub unreachable_grace: Duration,
     /// How long a connection to an endpoint stays open unused; below the 60 s to 75 s after which servers close theirs.
     pub pool_idle_timeout: Duration,
-    /// Unused connections kept for each endpoint.
+    /// Unused connections kept for each endpoint, by each worker: as many as requests that a few clients of HTTP/2 have
+    /// under way at a time, or most of them would open a new one.
     pub pool_idle: usize,
     pub http2: Http2,
 }
@@ -118,7 +119,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(2),
             unreachable_grace: Duration::from_secs(1),
             pool_idle_timeout: Duration::from_secs(50),
-            pool_idle: 64,
+            pool_idle: 1024,
             http2: Http2::default(),
         }
     }

@@ -340,7 +340,8 @@ async fn serve_http1(worker: &Rc<Worker>, connection: &Rc<Connection>, io: Clien
     let service = {
         let (worker, connection) = (worker.clone(), connection.clone());
         hyper::service::service_fn(move |request| {
-            http::answer(worker.clone(), connection.clone(), None, request)
+            // In a box: it is moved from hand to hand.
+            Box::pin(http::answer(worker.clone(), connection.clone(), None, request))
         })
     };
     let mut serving = worker.http1.serve_connection(io, service);
@@ -397,7 +398,8 @@ async fn linger(connection: &Connection, io: &mut ClientIo) {
         if io.shutdown().await.is_err() {
             return;
         }
-        let mut buffer = [0; 4096];
+        // Not in the future: every connection would have room for it.
+        let mut buffer = vec![0; 4096];
         let mut left = BYTES;
         while let Ok(read @ 1..) = io.read(&mut buffer).await {
             left = left.saturating_sub(read);

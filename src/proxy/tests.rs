@@ -16,6 +16,7 @@ mod records;
 mod retries;
 mod sessions;
 mod sharing;
+mod sizes;
 mod streaming;
 mod swaps;
 mod tls;

@@ -216,6 +216,7 @@ impl Upstreams {
         for endpoint in self.endpoints.borrow().values() {
             let most = endpoint.keeping.get().idle_timeout.unwrap_or(limits.pool_idle_timeout);
             endpoint.retain(|idle| now.duration_since(idle.since) < most);
+            endpoint.slim(now);
             endpoint.shared.expire(now, most);
         }
     }
@@ -341,6 +342,14 @@ impl Endpoint {
 
     fn retain(&self, stays: impl Fn(&Idle) -> bool) {
         self.idle.borrow_mut().retain_mut(|idle| stays(idle) && idle.exchange.is_reusable(&self.waker));
+    }
+
+    /// Connections that have waited for a while give their buffers back.
+    fn slim(&self, now: Instant) {
+        const WHILE: Duration = Duration::from_secs(1);
+        for idle in self.idle.borrow_mut().iter_mut().filter(|idle| now.duration_since(idle.since) > WHILE) {
+            idle.exchange.slim();
+        }
     }
 
     /// The connection that was used last, or one with room. It may have been closed since.

@@ -98,13 +98,16 @@ impl Tasks {
     }
 }
 
-async fn watch(name: Arc<str>, future: impl Future<Output = ()>) -> Ended {
+/// No `async fn`: that would have room for the future twice, as it came and as it is polled.
+fn watch(name: Arc<str>, future: impl Future<Output = ()>) -> impl Future<Output = Ended> {
     // Whatever the future shared is not used after a panic: the owner shuts down, or the connection is gone.
-    let end = match AssertUnwindSafe(future).catch_unwind().await {
-        Ok(()) => End::Returned,
-        Err(panic) => End::Panicked(words(&*panic)),
-    };
-    Ended { name, end }
+    AssertUnwindSafe(future).catch_unwind().map(|result| {
+        let end = match result {
+            Ok(()) => End::Returned,
+            Err(panic) => End::Panicked(words(&*panic)),
+        };
+        Ended { name, end }
+    })
 }
 
 /// What a panic said.

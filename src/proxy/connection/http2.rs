@@ -65,7 +65,8 @@ where
         hyper::service::service_fn(move |mut request| {
             let own = Rc::new(Lane::new(starter.clone(), &mut request));
             *lane.borrow_mut() = Some(own.clone());
-            http::answer(worker.clone(), connection.clone(), Some(own), request)
+            // In a box: it is moved from hand to hand.
+            Box::pin(http::answer(worker.clone(), connection.clone(), Some(own), request))
         })
     };
     let io = Rc::new(RefCell::new(io));

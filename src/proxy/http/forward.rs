@@ -368,7 +368,8 @@ pub(super) async fn over(
     let is_for_all = introduction.is_empty();
     let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {
         Some(exchange) => Ok(exchange),
-        None => Exchange::connect(&slot.endpoint, protocol, limits, introduction).await,
+        // In a box: few requests need one, and all would have room for it.
+        None => Box::pin(Exchange::connect(&slot.endpoint, protocol, limits, introduction)).await,
     };
     let mut exchange = connect().await.map_err(Unanswered::Unsent)?;
     let mut request = make().map_err(Unanswered::Unmade)?;

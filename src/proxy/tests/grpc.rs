@@ -36,7 +36,7 @@ async fn what_portolan_answers_itself_has_a_code_of_grpc() {
     };
     let none = Rule { backends: Weighted::new(Vec::new()), ..rule(backend(Vec::new())) };
     for (what, table, code) in [
-        ("nothing matches", Table::default(), "12"),
+        ("nothing matches", table(Vec::new()), "12"),
         ("the reference leads nowhere", table(vec![("/", rule(Target::Invalid("no `x`".into())))]), "14"),
         ("there is no reference", table(vec![("/", none)]), "14"),
         ("nothing runs", table(vec![("/", rule(backend(Vec::new())))]), "14"),
@@ -52,7 +52,7 @@ async fn what_portolan_answers_itself_has_a_code_of_grpc() {
 
 #[tokio::test]
 async fn other_requests_to_the_same_place_get_a_page() {
-    let proxy = Proxy::start(config(), Table::default());
+    let proxy = Proxy::start(config(), table(Vec::new()));
     let mut client = Multi::connect(proxy.address).await;
     let other = request(Method::POST, "/shop.Books/List").header("content-type", "application/grpc-web");
     let answer = client.ask(other.body(()).unwrap()).await;

@@ -182,7 +182,7 @@ async fn the_server_itself_answers_options() {
 
 #[tokio::test]
 async fn a_refused_request_is_counted() {
-    let proxy = Proxy::start(config(), Table::default());
+    let proxy = Proxy::start(config(), table(Vec::new()));
     until_closed(&proxy, "nonsense\r\n\r\n").await;
     let series = r#"portolan_http_requests_total{backend="",code="400",listener="",method="OTHER",route=""}"#;
     until("the refusal is counted", || proxy.metric(series) == Some(1.0)).await;

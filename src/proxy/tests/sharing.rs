@@ -80,7 +80,7 @@ async fn the_unread_body_of_an_answered_request_is_never_a_request() {
     .await;
     let smuggled = get("/smuggled").repeat(4000);
     let proxy = Proxy::start(config(), serving(&[server.address]));
-    let nowhere = Proxy::start(config(), Table::default());
+    let nowhere = Proxy::start(config(), table(Vec::new()));
     let (length, size) = (smuggled.len(), smuggled.len() + 1000);
     for framing in [format!("Content-Length: {size}"), "Transfer-Encoding: chunked".to_owned()] {
         for (proxy, status) in [(&proxy, "413"), (&nowhere, "404")] {

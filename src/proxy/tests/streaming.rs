@@ -204,7 +204,7 @@ async fn an_early_answer_leaves_no_body_on_a_connection_that_is_used_again() {
 
 #[tokio::test]
 async fn our_own_answer_to_an_upload_arrives_before_the_connection_is_closed() {
-    let proxy = Proxy::start(config(), Table::default());
+    let proxy = Proxy::start(config(), table(Vec::new()));
     let mut client = proxy.connect().await;
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n").await;
     client.send(vec![b'x'; 400_000]).await;

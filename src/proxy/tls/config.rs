@@ -57,7 +57,11 @@ pub(super) fn server(
     // Workers share tickets, and a store would be one worker's.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     match (tickets, &tls.clients) {
-        (Some(tickets), None) => config.ticketer = tickets.clone(),
+        (Some(tickets), None) => {
+            config.ticketer = tickets.clone();
+            // A client that wants more connections opens them before it has a ticket, or speaks HTTP/2.
+            config.send_tls13_tickets = 1;
+        }
         // A resumed session would not show its certificate again, and who may come in may have changed.
         (_, Some(_)) | (None, None) => config.send_tls13_tickets = 0,
     }

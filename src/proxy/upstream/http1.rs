@@ -323,6 +323,12 @@ impl Own {
         }
     }
 
+    /// Gives back what only a request needs.
+    pub(super) fn slim(&mut self) {
+        self.input = BytesMut::new();
+        self.output = Output::default();
+    }
+
     /// `waker` is woken when something happens on it: never the waker of the task that used it last, which the next
     /// request on it would wake.
     pub(super) fn is_reusable(&mut self, waker: &Waker) -> bool {
