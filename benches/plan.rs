@@ -234,6 +234,7 @@ fn container(index: usize) -> Workload {
         phase: Phase::Running,
         health: Health::Healthy,
         is_crash_looping: false,
+        checks: None,
         labels: BTreeMap::new(),
         exposed: vec![(port(8080), Transport::Tcp)],
         published: Vec::new(),

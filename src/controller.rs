@@ -240,7 +240,7 @@ impl Controller {
             Some((id.kind.as_str(), name, object.status.certificate.as_ref()?.not_after))
         });
         metrics.set_certificates(expiries);
-        metrics.retain(&live_names(report));
+        metrics.retain(&live_names(report, &self.open));
     }
 
     /// Binds what is wanted, and says what could not be bound and why.
@@ -301,17 +301,18 @@ fn tell<T: PartialEq>(to: &watch::Sender<T>, now: T) {
 }
 
 /// The names that series may have.
-fn live_names(report: &Report) -> LiveNames {
+fn live_names(report: &Report, open: &BTreeSet<SocketAddr>) -> LiveNames {
     let mut names = LiveNames {
         listeners: BTreeSet::new(),
         routes: BTreeSet::new(),
         backends: report.backends.keys().cloned().collect(),
+        addresses: open.iter().map(|address| address.to_string().into()).collect(),
     };
     for (id, object) in &report.objects {
         let name = format!("{}/{}", id.namespace, id.name);
         if matches!(id.kind, Kind::HttpRoute | Kind::GrpcRoute) {
             names.routes.insert(name.into());
-        } else if id.kind == Kind::Gateway {
+        } else if matches!(id.kind, Kind::Gateway | Kind::ListenerSet) {
             let listeners = object.status.listeners.iter();
             names.listeners.extend(listeners.map(|listener| format!("{name}/{}", listener.name).into()));
         }

@@ -47,10 +47,10 @@ pub use policy::{
     BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe, ProxyProtocol,
 };
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
-pub use report::{EndpointHealth, HealthReport, Report, SourceReport};
+pub use report::{EndpointHealth, HealthReport, LeftAlone, Report, SourceReport};
 pub use session::{Mirror, Session, SessionCarrier, Share};
 pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
 pub use status::{CertificateStatus, Condition, ListenerStatus, ParentStatus, Status, Truth};
 pub use workload::{
-    Attachment, Compose, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId,
+    Attachment, CheckTimes, Compose, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId,
 };

@@ -23,6 +23,7 @@ mod gateways;
 mod grants;
 mod listeners;
 mod names;
+mod overlaps;
 mod parents;
 mod routes;
 mod sets;
@@ -47,7 +48,7 @@ pub struct WorkloadPlan {
     pub routed: bool,
     /// URLs that lead to it; sorted, at most [`WorkloadPlan::MAX_URLS`].
     pub urls: Vec<String>,
-    /// Why it gets no traffic, if a route wants to send it some.
+    /// Why it gets no traffic, if a route wants to send it some; and what is odd about it.
     pub problems: Vec<Problem>,
 }
 

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::view;
 use crate::{
     model::{EndpointState, HttpFilter, Report},
     route::{
@@ -58,16 +59,13 @@ pub fn explain(table: &Table, report: &Report, query: &Query) -> Result<Value, S
         out["answer"] = json!({"status": null, "why": nothing_listens(table, &asked)});
         return Ok(out);
     };
-    let request = Request {
-        host: &asked.host,
-        path: &path,
-        query: asked.query.as_deref(),
-        method: &asked.method,
-        headers: &asked.headers,
-    };
-    let explanation = socket.explain(&request);
+    let explanation = socket.explain(&asked.request(&path));
     out["socket"] = address.to_string().into();
-    out["note"] = note.map_or(Value::Null, Value::from);
+    let preflight = explanation.preflight_for.as_ref().map(|method| {
+        format!("a CORS preflight is answered by the rule of the {method} request that it asks about")
+    });
+    let note: Vec<String> = note.into_iter().chain(preflight).collect();
+    out["note"] = if note.is_empty() { Value::Null } else { note.join("; ").into() };
     out["listeners"] =
         explanation.listeners.iter().map(|(listener, verdict)| render_listener(listener, verdict)).collect();
     out["candidates"] = explanation.candidates.iter().take(MOST).map(render_candidate).collect();
@@ -117,6 +115,20 @@ impl Asked {
             query: uri.query().map(str::to_owned),
             headers,
         })
+    }
+
+    fn request<'a>(&'a self, path: &'a str) -> Request<'a> {
+        Request {
+            host: &self.host,
+            path,
+            query: self.query.as_deref(),
+            method: &self.method,
+            headers: &self.headers,
+        }
+    }
+
+    fn is_preflight(&self) -> bool {
+        self.request("").asked_for_by_preflight().is_some()
     }
 
     fn default_port(&self) -> u16 {
@@ -200,7 +212,7 @@ fn words(verdict: &Verdict) -> (&'static str, &str) {
 fn answer(explanation: &Explanation<'_>, report: &Report, asked: &Asked) -> Value {
     let winner = explanation.candidates.iter().find(|candidate| candidate.verdict == Verdict::Wins);
     if let Some(winner) = winner {
-        return served(winner.rule, report);
+        return served(winner.rule, report, asked);
     }
     let chosen = explanation.listeners.iter().find(|(_, verdict)| *verdict == Verdict::Wins);
     let why = match chosen {
@@ -229,11 +241,20 @@ fn nearest(listener: &Listener, host: &str) -> Option<String> {
     listener.hostnames().filter(|name| close(name) > 0.8).max_by(|a, b| close(a).total_cmp(&close(b)))
 }
 
-fn served(rule: &Arc<Rule>, report: &Report) -> Value {
+fn served(rule: &Arc<Rule>, report: &Report, asked: &Asked) -> Value {
+    const PREFLIGHT: &str = "a CORS filter answers preflights";
     let mut out = json!({"route": rule.route, "rule": rule.rule});
     if let Some(reason) = &rule.invalid {
         out["status"] = 500.into();
         out["why"] = (&**reason).into();
+        return out;
+    }
+    let is_answered = |filters: &[HttpFilter]| {
+        asked.is_preflight() && filters.iter().any(|filter| matches!(filter, HttpFilter::Cors(_)))
+    };
+    if is_answered(&rule.filters) {
+        out["status"] = 204.into();
+        out["why"] = PREFLIGHT.into();
         return out;
     }
     let redirects = |filters: &[HttpFilter]| {
@@ -251,7 +272,15 @@ fn served(rule: &Arc<Rule>, report: &Report) -> Value {
         out["status"] = 500.into();
         out["why"] = "the rule has no backend of weight above 0".into();
     }
-    out["backends"] = choices.iter().map(|choice| render_choice(choice, report)).collect();
+    let render = |choice: &Choice| {
+        let mut out = render_choice(choice, report);
+        if is_answered(&choice.filters) {
+            out["status"] = 204.into();
+            out["why"] = PREFLIGHT.into();
+        }
+        out
+    };
+    out["backends"] = choices.iter().map(render).collect();
     out
 }
 
@@ -274,12 +303,14 @@ fn render_choice(choice: &Choice, report: &Report) -> Value {
             let known = report.backends.get(&backend.name).map_or(&[][..], |backend| &backend.endpoints);
             let others =
                 known.iter().filter(|endpoint| endpoint.state != EndpointState::Ready).map(|endpoint| {
+                    let checks = endpoint.checks.as_ref().map(view::render_checks);
                     json!({
                         "name": endpoint.name,
                         "address": endpoint.address,
                         "weight": endpoint.weight,
                         "state": endpoint.state.as_str(),
                         "why": endpoint.message,
+                        "healthCheck": checks,
                     })
                 });
             out["endpoints"] = ready.chain(others).collect();

@@ -33,6 +33,14 @@ pub(super) async fn ask(previews: &mpsc::Sender<Preview>, asked: Asked) -> Optio
     let files = asked.files.into_iter().map(|(path, text)| (path, text.into_bytes().into()));
     previews.send(Preview { files: files.collect(), answer }).await.ok()?;
     let differences = differences.await.ok()?;
-    let render = |one: &Difference| json!({"kind": one.kind.as_str(), "subject": one.subject, "origin": one.origin, "details": one.details});
+    let render = |one: &Difference| {
+        json!({
+            "kind": one.kind.as_str(),
+            "subject": one.subject,
+            "origin": one.origin,
+            "sentence": one.sentence,
+            "details": one.details,
+        })
+    };
     Some(json!({"kind": "Plan", "differences": differences.iter().map(render).collect::<Vec<_>>()}))
 }

@@ -167,6 +167,7 @@ fn container() -> Arc<ContainerReport> {
         phase: Phase::Running,
         health: Health::Unchecked,
         is_crash_looping: false,
+        checks: None,
         labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
         exposed: Vec::new(),
         published: Vec::new(),
@@ -186,6 +187,7 @@ fn container() -> Arc<ContainerReport> {
         urls: vec!["http://web.docker.localhost".into()],
         resources: vec![ResourceId::new(Kind::HttpRoute, "default", "web")],
         problems: vec![problem],
+        left_alone: None,
     })
 }
 
@@ -196,6 +198,7 @@ fn report() -> Report {
         state: EndpointState::Ready,
         message: String::new(),
         weight: 1,
+        checks: None,
     };
     let backend = BackendReport {
         name: "shop/web:8080".into(),

@@ -5,12 +5,17 @@
 //!   `data` as written, `status`.
 //! - Conditions: `type`, `status`, `reason`, `message`, `lastTransitionTime`, `observedGeneration`.
 //! - Routes: `status.parents[]` with `parentRef`, `controllerName`, `conditions`. Gateways: `status.conditions`,
-//!   `.addresses[]` (`type`, `value`), `.listeners[]` (`name`, `attachedRoutes`, `supportedKinds`, `conditions`).
+//!   `.addresses[]` (`type`, `value`), `.listeners[]` (`name`, `attachedRoutes`, `supportedKinds`, `conditions`),
+//!   `.attachedListenerSets`. `ListenerSet`: `status.conditions`, `.listeners[]`.
+//! - `BackendTLSPolicy`: `status.ancestors[]` with `ancestorRef` (a Gateway), `controllerName`, `conditions`; where no
+//!   Gateway leads to its targets, `status.conditions`.
 //! - `Certificate`, and a `Secret` that holds one: `status.names[]`, `.notBefore`, `.notAfter`, `.conditions`.
 //! - `Backend`: `status.resolved` (what the name stands for), `.ready`, `.total`, `.endpoints[]`, `.conditions`.
-//! - `Endpoint`: `status.backend`, `.address`, `.state`, `.message`, `.weight`.
+//! - `Endpoint`: `status.backend`, `.address`, `.state`, `.message`, `.weight`; `.healthCheck` (`interval` in seconds,
+//!   `last`) while a HEALTHCHECK keeps requests from it.
 //! - `Container`: `spec.image`, `.labels` (Portolan's and Compose's), `status.phase`, `.health`, `.routed`, `.urls[]`,
-//!   `.resources[]`, `.problems[]`; `metadata.uid` is the container's id.
+//!   `.resources[]`, `.problems[]`, `.leftAlone` (`reason`, `message`) where nothing leads to it and nothing is wrong with
+//!   that; `metadata.uid` is the container's id.
 //! - `Event`: `time`, `reason`, `message`, `involvedObject`.
 //! - Problems: `severity`, `reason`, `message`, `hint`, `origin`.
 
@@ -22,8 +27,8 @@ use super::collection::{Item, split_backend};
 use crate::{
     api::status as written,
     model::{
-        BackendReport, Condition, ContainerReport, EndpointReport, EndpointState, EventReport, Health, Kind,
-        ObjectReport, ParentRef, Phase, Problem, Report, ResourceId, Severity,
+        BackendReport, CheckTimes, Condition, ContainerReport, EndpointReport, EndpointState, EventReport,
+        Health, Kind, ObjectReport, ParentRef, Phase, Problem, Report, ResourceId, Severity,
     },
 };
 
@@ -146,17 +151,24 @@ fn status_of(object: &ObjectReport) -> Value {
     if !status.conditions.is_empty() {
         out.insert("conditions".to_owned(), json!(conditions("", &status.conditions)));
     }
-    if super::Collection::ROUTE_KINDS.contains(&object.meta.id.kind) {
+    let parents = |name: &str| -> Value {
         let parents = status.parents.iter().enumerate().map(|(index, parent)| {
             json!({
-                "parentRef": render_parent(&parent.parent),
+                name: render_parent(&parent.parent),
                 "controllerName": CONTROLLER,
                 "conditions": conditions(&format!("parent {index}"), &parent.conditions),
             })
         });
-        out.insert("parents".to_owned(), parents.collect());
+        parents.collect()
+    };
+    let kind = object.meta.id.kind;
+    if super::Collection::ROUTE_KINDS.contains(&kind) {
+        out.insert("parents".to_owned(), parents("parentRef"));
     }
-    if object.meta.id.kind == Kind::Gateway {
+    if kind == Kind::BackendTlsPolicy {
+        out.insert("ancestors".to_owned(), parents("ancestorRef"));
+    }
+    if matches!(kind, Kind::Gateway | Kind::ListenerSet) {
         let listeners = status.listeners.iter().map(|listener| {
             let kinds =
                 listener.supported_kinds.iter().map(|(group, kind)| json!({"group": group, "kind": kind}));
@@ -168,7 +180,10 @@ fn status_of(object: &ObjectReport) -> Value {
             })
         });
         out.insert("listeners".to_owned(), listeners.collect());
+    }
+    if kind == Kind::Gateway {
         out.insert("addresses".to_owned(), render_addresses(&status.addresses));
+        out.insert("attachedListenerSets".to_owned(), status.attached_sets.unwrap_or_default().into());
     }
     if let Some(certificate) = &status.certificate {
         out.insert("names".to_owned(), json!(certificate.names));
@@ -246,13 +261,22 @@ fn render_backend(backend: Option<&BackendReport>, object: Option<&ObjectReport>
 }
 
 fn endpoint_status(endpoint: &EndpointReport) -> Value {
-    json!({
+    let mut status = json!({
         "name": endpoint.name,
         "address": endpoint.address,
         "state": endpoint.state.as_str(),
         "message": endpoint.message,
         "weight": endpoint.weight,
-    })
+    });
+    if let Some(checks) = &endpoint.checks {
+        status["healthCheck"] = render_checks(checks);
+    }
+    status
+}
+
+/// When a HEALTHCHECK asks.
+pub(super) fn render_checks(checks: &CheckTimes) -> Value {
+    json!({"interval": checks.interval, "last": time(checks.last)})
 }
 
 fn render_endpoint(backend: &str, endpoint: &EndpointReport) -> Value {
@@ -297,6 +321,10 @@ fn render_container(container: &ContainerReport) -> Value {
             "urls": container.urls,
             "resources": container.resources.iter().map(reference).collect::<Vec<_>>(),
             "problems": problems(&container.problems),
+            "leftAlone": container.left_alone.as_ref().map(|why| json!({
+                "reason": why.reason,
+                "message": why.message,
+            })),
         },
     })
 }

@@ -74,7 +74,8 @@ pub struct ControllerConfigSpec {
     /// Whether containers are served that do not ask for it.
     #[schemars(extend("default" = true))]
     pub expose_by_default: Option<bool>,
-    /// Addresses and networks whose `X-Forwarded-…` headers are believed.
+    /// Addresses and networks whose `X-Forwarded-…` headers are believed. A client with such an address is told by the
+    /// header `Portolan-Reason` why Portolan answered instead of a backend.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("uniqueItems" = true))]
     pub trusted_proxies: Vec<String>,

@@ -125,10 +125,10 @@ pub fn page(described: &Described) -> String {
     let listed = object["status"]["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
     let endpoint_rows: Vec<_> = listed
         .iter()
-        .map(|endpoint| endpoint_row("", &endpoint["name"], endpoint))
+        .map(|endpoint| endpoint_row("", (&endpoint["name"], endpoint), *now))
         .chain(endpoints.iter().map(|endpoint| {
             let status = &endpoint["status"];
-            endpoint_row(&text(&status["backend"]), &endpoint["metadata"]["name"], status)
+            endpoint_row(&text(&status["backend"]), (&endpoint["metadata"]["name"], status), *now)
         }))
         .collect();
     if !endpoint_rows.is_empty() {
@@ -169,6 +169,7 @@ fn head(object: &Value) -> String {
     row("Health", text(&object["status"]["health"]));
     let urls = object["status"]["urls"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
     row("URLs", urls.join(" "));
+    row("Left alone", text(&object["status"]["leftAlone"]["message"]));
     let resources = object["status"]["resources"].as_array().into_iter().flatten();
     let resources = resources
         .map(|id| format!("{} {}", text(&id["kind"]), full_name(&serde_json::json!({"metadata": id}))));
@@ -180,8 +181,11 @@ fn head(object: &Value) -> String {
 fn status(out: &mut String, object: &Value, now: i64) {
     let status = &object["status"];
     conditions(out, "Conditions", &status["conditions"], now);
-    for parent in status["parents"].as_array().into_iter().flatten() {
-        let reference = &parent["parentRef"];
+    for (parent, reference) in
+        [("parents", "parentRef"), ("ancestors", "ancestorRef")].into_iter().flat_map(|(list, name)| {
+            status[list].as_array().into_iter().flatten().map(move |one| (one, &one[name]))
+        })
+    {
         let name = full_name(&serde_json::json!({"metadata": reference}));
         let section_name = reference["sectionName"].as_str().map(|name| format!(" listener {name}"));
         let title = format!("Parent {} {name}{}", text(&reference["kind"]), section_name.unwrap_or_default());
@@ -225,9 +229,10 @@ fn conditions(out: &mut String, title: &str, conditions: &Value, now: i64) {
     }
 }
 
-fn endpoint_row(backend: &str, name: &Value, status: &Value) -> Vec<String> {
+fn endpoint_row(backend: &str, (name, status): (&Value, &Value), now: i64) -> Vec<String> {
+    let message = format!("{}{}", text(&status["message"]), table::next_check(status, now));
     let address = status["address"].as_str().unwrap_or("-").to_owned();
-    let mut row = vec![text(name), address, text(&status["state"]), text(&status["message"])];
+    let mut row = vec![text(name), address, text(&status["state"]), message];
     if !backend.is_empty() {
         row.insert(0, backend.to_owned());
     }

@@ -63,9 +63,7 @@ fn page(differences: &[Value], paint: Paint) -> String {
             Some("invalid") => ("!", "1;31"),
             _ => ("~", "33"),
         };
-        let origin = one["origin"].as_str().filter(|origin| !origin.is_empty());
-        let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
-        let _ = writeln!(out, "{}{origin}", paint.paint(code, &format!("{mark} {}", text(&one["subject"]))));
+        let _ = writeln!(out, "{}", paint.paint(code, &format!("{mark} {}", text(&one["sentence"]))));
         for detail in one["details"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "    {}", text(detail));
         }
@@ -92,12 +90,12 @@ mod tests {
     #[test]
     fn the_page_reads_like_a_review() {
         let differences = [
-            json!({"kind": "changed", "subject": "HTTPRoute shop/books", "origin": "a.yaml:1:1", "details": ["~ spec.x: 1 → 2"]}),
-            json!({"kind": "added", "subject": "Backend shop/new", "origin": "", "details": []}),
+            json!({"kind": "changed", "sentence": "HTTPRoute shop/books has changed (a.yaml:1:1)", "details": ["~ spec.x: 1 → 2"]}),
+            json!({"kind": "added", "sentence": "Backend shop/new is new (b.yaml:1:1)", "details": []}),
         ];
         assert_eq!(
             page(&differences, Paint::Plain),
-            "~ HTTPRoute shop/books (a.yaml:1:1)\n    ~ spec.x: 1 → 2\n+ Backend shop/new\n"
+            "~ HTTPRoute shop/books has changed (a.yaml:1:1)\n    ~ spec.x: 1 → 2\n+ Backend shop/new is new (b.yaml:1:1)\n"
         );
         assert_eq!(summary(&differences), "2 differences: 1 added, 1 changed");
         assert_eq!(summary(&[]), "nothing would change");

@@ -35,7 +35,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     }
     let explanation: Value = serde_json::from_slice(&answer.body)?;
     match args.output {
-        ExplainFormat::Text => print::data(&page(&explanation))?,
+        ExplainFormat::Text => print::data(&page(&explanation, jiff::Timestamp::now().as_second()))?,
         ExplainFormat::Json => print::data(&format!("{explanation:#}\n"))?,
     }
     Ok(if is_served(&explanation["answer"]) { Exit::Yes } else { Exit::No })
@@ -56,7 +56,7 @@ fn is_served(answer: &Value) -> bool {
 }
 
 /// The page, as text.
-fn page(explanation: &Value) -> String {
+fn page(explanation: &Value, now: i64) -> String {
     let request = &explanation["request"];
     let query = request["query"].as_str().map(|query| format!("?{query}")).unwrap_or_default();
     let [method, scheme, host, port, path] =
@@ -65,7 +65,7 @@ fn page(explanation: &Value) -> String {
     if let Some(note) = explanation["note"].as_str() {
         let _ = writeln!(out, "note: {note}");
     }
-    answer(&mut out, &explanation["answer"]);
+    answer(&mut out, &explanation["answer"], now);
     let rows = |items: &Value, row: &dyn Fn(&Value) -> Vec<String>| -> Vec<Vec<String>> {
         items.as_array().into_iter().flatten().map(row).collect()
     };
@@ -88,7 +88,7 @@ fn page(explanation: &Value) -> String {
     out
 }
 
-fn answer(out: &mut String, answer: &Value) {
+fn answer(out: &mut String, answer: &Value, now: i64) {
     let why = answer["why"].as_str();
     match (answer["status"].as_u64(), why) {
         (Some(status), Some(why)) => drop(writeln!(out, "answer: {status}, {why}")),
@@ -111,7 +111,8 @@ fn answer(out: &mut String, answer: &Value) {
             .flatten()
             .map(|endpoint| {
                 let address = endpoint["address"].as_str().unwrap_or("-").to_owned();
-                let why = endpoint["why"].as_str().unwrap_or_default().to_owned();
+                let why = endpoint["why"].as_str().unwrap_or_default();
+                let why = format!("{why}{}", table::next_check(endpoint, now));
                 vec![text(&endpoint["name"]), address, text(&endpoint["state"]), why]
             })
             .collect();

@@ -31,7 +31,7 @@ use std::{
 pub use template::{InvalidTemplate, Template};
 
 use super::Object;
-use crate::model::{Origin, Problem, ResourceId, Severity, Workload, WorkloadId};
+use crate::model::{LeftAlone, Origin, Phase, Problem, ResourceId, Severity, Workload, WorkloadId};
 
 /// What flags and `ControllerConfig` say about labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,24 +64,76 @@ pub struct Translation {
     pub problems: BTreeMap<WorkloadId, Vec<Problem>>,
     /// The objects that a container takes part in.
     pub resources: BTreeMap<WorkloadId, Vec<ResourceId>>,
+    /// Containers that nothing is made of, as it should be.
+    pub left_alone: BTreeMap<WorkloadId, LeftAlone>,
 }
 
 /// Turns containers into resources. Equal input gives equal output, and a bad label costs only itself.
 pub fn translate(workloads: &BTreeMap<WorkloadId, Arc<Workload>>, settings: &LabelSettings) -> Translation {
     let mut problems = Problems::default();
     let mut all = Vec::new();
+    let mut left_alone = BTreeMap::new();
     for workload in workloads.values() {
-        if workload.is_one_off() || settings.own.as_ref() == Some(&workload.id) {
+        if let Some(why) = left_alone_by_nature(workload, settings) {
+            left_alone.insert(workload.id.clone(), why);
             continue;
         }
         let declared = portolan::declare(workload);
+        let enable = declared.enable;
         if is_exposed(workload, &declared, settings, &mut problems) {
             problems.extend(workload, declared.problems.iter().cloned());
             all.extend(claims::expand(workload, declared, &settings.host_templates, &mut problems));
         }
+        if let Some(why) = left_alone_by_will(workload, enable, settings) {
+            left_alone.insert(workload.id.clone(), why);
+        }
     }
     let groups = merge::merge(all, &mut problems);
-    documents::write(groups, &settings.taken, problems)
+    Translation { left_alone, ..documents::write(groups, &settings.taken, problems) }
+}
+
+/// Why a container never gets requests, whatever its labels say.
+fn left_alone_by_nature(workload: &Workload, settings: &LabelSettings) -> Option<LeftAlone> {
+    let (reason, message) = if settings.own.as_ref() == Some(&workload.id) {
+        ("Own", "it is Portolan's own container, which is never exposed")
+    } else if workload.is_one_off() {
+        ("OneOff", "`docker compose run` made it: such containers never get requests")
+    } else {
+        return None;
+    };
+    Some(LeftAlone { reason, message: message.into() })
+}
+
+/// Why nothing is made of a container's labels and name, if that is so.
+fn left_alone_by_will(
+    workload: &Workload,
+    enable: Option<bool>,
+    settings: &LabelSettings,
+) -> Option<LeftAlone> {
+    let name = &workload.name;
+    let (reason, message) = match (enable, settings.expose_by_default, workload.phase) {
+        (Some(false), _, _) => ("Disabled", "its label `portolan.enable` is `false`".to_owned()),
+        (None, Exposure::Enabled, _) => {
+            let words =
+                "containers are not exposed by default here; the label `portolan.enable=true` exposes it";
+            ("NotEnabled", words.to_owned())
+        }
+        (_, _, Phase::Created) => {
+            ("NotStarted", format!("it has not been started; `docker start {name}` starts it"))
+        }
+        (_, _, Phase::Dead) => ("Dead", "it is dead or being removed".to_owned()),
+        (
+            _,
+            _,
+            Phase::Running
+            | Phase::Paused
+            | Phase::Restarting
+            | Phase::Terminating
+            | Phase::Exited
+            | Phase::Gone,
+        ) => return None,
+    };
+    Some(LeftAlone { reason, message })
 }
 
 /// Whether the container is routed at all; says so where its labels have no effect.

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::reporter::is_bad;
 use crate::model::{
-    BackendReport, Condition, Difference, DifferenceKind, EndpointReport, ObjectReport, Report, Status,
+    BackendReport, Condition, ContainerReport, Difference, DifferenceKind, EndpointReport, Meta,
+    ObjectReport, Problem, Report, Status,
 };
 
 /// Of an object's fields so many are told, the rest is a number.
@@ -24,12 +25,13 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
             kind: DifferenceKind::Invalid,
             subject: problem.message.clone(),
             origin: problem.origin.to_string(),
+            sentence: problem_sentence(problem),
             details: details.collect(),
         });
     }
     for (id, (before, after)) in paired(&before.objects, &after.objects) {
         let (kind, details) = match (before, after) {
-            (None, Some(after)) => (DifferenceKind::Added, bad_conditions(&after.status)),
+            (None, Some(after)) => (DifferenceKind::Added, lines(&Status::default(), &after.status)),
             (Some(_), None) => (DifferenceKind::Removed, Vec::new()),
             (Some(before), Some(after)) => (DifferenceKind::Changed, object(before, after)),
             (None, None) => continue,
@@ -37,8 +39,15 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
         if kind == DifferenceKind::Changed && details.is_empty() {
             continue;
         }
-        let origin = after.or(before).map(|object| object.meta.origin.to_string()).unwrap_or_default();
-        all.push(Difference { kind, subject: id.to_string(), origin, details });
+        let Some(now) = after.or(before) else { continue };
+        let is_written_anew = before.map(|before| &before.manifest) != after.map(|after| &after.manifest);
+        let sentence = if is_written_anew {
+            object_sentence(kind, &now.meta)
+        } else {
+            format!("{id} gets another status")
+        };
+        let origin = now.meta.origin.to_string();
+        all.push(Difference { kind, subject: id.to_string(), origin, sentence, details });
     }
     for (name, (before, after)) in paired(&before.backends, &after.backends) {
         let details = endpoints(before.map(|b| &**b), after.map(|b| &**b));
@@ -48,8 +57,9 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
                 (_, None) => DifferenceKind::Removed,
                 (Some(_), Some(_)) => DifferenceKind::Changed,
             };
-            let origin = String::new();
-            all.push(Difference { kind, subject: format!("endpoints of {name}"), origin, details });
+            let (subject, origin) = (format!("endpoints of {name}"), String::new());
+            let sentence = format!("the endpoints of {name} change");
+            all.push(Difference { kind, subject, origin, sentence, details });
         }
     }
     for (_, (before, after)) in paired(&before.containers, &after.containers) {
@@ -57,10 +67,68 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
         let details = lists(before.map_or(none, |one| &one.urls), after.map_or(none, |one| &one.urls));
         if let (Some(container), false) = (after.or(before), details.is_empty()) {
             let subject = format!("container {}", container.workload.name);
-            all.push(Difference { kind: DifferenceKind::Changed, subject, origin: String::new(), details });
+            let after = after.map(|after| container_sentence(before.map(|one| &**one), after));
+            let sentence =
+                after.flatten().map_or_else(|| format!("{subject} is gone"), |(_, sentence)| sentence);
+            let (kind, origin) = (DifferenceKind::Changed, String::new());
+            all.push(Difference { kind, subject, origin, sentence, details });
         }
     }
     all
+}
+
+// === sentences ===
+
+/// That an object came, changed or went.
+pub(super) fn object_sentence(kind: DifferenceKind, meta: &Meta) -> String {
+    let Meta { id, origin, .. } = meta;
+    match kind {
+        DifferenceKind::Added => format!("{id} is new ({origin})"),
+        DifferenceKind::Changed | DifferenceKind::Invalid => format!("{id} has changed ({origin})"),
+        DifferenceKind::Removed => format!("{id} is gone"),
+    }
+}
+
+/// The words of `portolan check`.
+pub(super) fn problem_sentence(problem: &Problem) -> String {
+    format!("{}: {}", problem.origin, problem.message)
+}
+
+/// What has become of the requests for a container, if it is something else than before, with the reason of the event.
+pub(super) fn container_sentence(
+    before: Option<&ContainerReport>,
+    after: &ContainerReport,
+) -> Option<(&'static str, String)> {
+    let name = &after.workload.name;
+    let (was_routed, old_urls) = before.map_or((false, &[][..]), |before| (before.routed, &before.urls));
+    let urls = after.urls.join(", ");
+    match (was_routed, after.routed) {
+        (false, true) => Some(("Routed", format!("container `{name}` serves {urls}"))),
+        (true, false) => {
+            // The plan's own problems come last.
+            let why = after.problems.last();
+            let why = why.map(|problem| format!(": {}", problem.message)).unwrap_or_default();
+            Some(("NotRouted", format!("container `{name}` gets no more requests{why}")))
+        }
+        (true, true) if old_urls != after.urls => {
+            Some(("Routed", format!("container `{name}` now serves {urls}")))
+        }
+        (false, false) if old_urls != after.urls => {
+            Some(("NotRouted", format!("container `{name}` gets no requests yet")))
+        }
+        (true, true) | (false, false) => None,
+    }
+}
+
+/// Each condition that has turned, or is bad in other words than before, with a sentence that lacks only its object.
+pub(super) fn turned<'s>(before: &Status, after: &'s Status) -> Vec<(&'s Condition, String)> {
+    let before = conditions(before);
+    let has_turned = |key: &(String, &'static str), now: &Condition| match before.get(key) {
+        Some(was) => was.truth != now.truth || (is_bad(now) && was.message != now.message),
+        None => is_bad(now),
+    };
+    let after = conditions(after).into_iter().filter(|(key, now)| has_turned(key, now));
+    after.map(|(key, now)| (now, sentence(&key.0, now))).collect()
 }
 
 /// The values of two maps, by key.
@@ -110,7 +178,7 @@ fn object(before: &ObjectReport, after: &ObjectReport) -> Vec<String> {
             details.push(format!("and {more} more fields"));
         }
     }
-    details.extend(turned(&before.status, &after.status));
+    details.extend(lines(&before.status, &after.status));
     details
 }
 
@@ -144,7 +212,7 @@ fn fields(path: &str, before: &Value, after: &Value, out: &mut Vec<String>) {
 fn conditions(status: &Status) -> BTreeMap<(String, &'static str), &Condition> {
     let own = status.conditions.iter().map(|one| (String::new(), one));
     let parents = status.parents.iter().flat_map(|parent| {
-        let name = format!(" for {} {}/{}", parent.parent.kind, parent.parent.namespace, parent.parent.name);
+        let name = format!(" for {}", parent.parent);
         parent.conditions.iter().map(move |one| (name.clone(), one))
     });
     let listeners = status.listeners.iter().flat_map(|listener| {
@@ -154,25 +222,13 @@ fn conditions(status: &Status) -> BTreeMap<(String, &'static str), &Condition> {
     own.chain(parents).chain(listeners).map(|(scope, one)| ((scope, one.kind), one)).collect()
 }
 
-fn turned(before: &Status, after: &Status) -> Vec<String> {
-    let before = conditions(before);
-    let has_turned = |key: &(String, &'static str), now: &Condition| match before.get(key) {
-        Some(was) => was.truth != now.truth || (is_bad(now) && was.message != now.message),
-        None => is_bad(now),
-    };
-    conditions(after)
-        .iter()
-        .filter(|(key, now)| has_turned(key, now))
-        .map(|(key, now)| sentence(&key.0, now))
-        .collect()
-}
-
-fn bad_conditions(status: &Status) -> Vec<String> {
-    conditions(status).iter().filter(|(_, now)| is_bad(now)).map(|(key, now)| sentence(&key.0, now)).collect()
+/// A line of the details for each condition that has turned.
+fn lines(before: &Status, after: &Status) -> Vec<String> {
+    turned(before, after).into_iter().map(|(_, sentence)| format!("! {sentence}")).collect()
 }
 
 fn sentence(scope: &str, condition: &Condition) -> String {
     let message =
         if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) };
-    format!("! {} is {}{scope}{message}", condition.kind, condition.truth.as_str())
+    format!("{} is {}{scope}{message}", condition.kind, condition.truth.as_str())
 }

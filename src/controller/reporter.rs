@@ -9,8 +9,8 @@ use super::difference;
 use crate::{
     config,
     model::{
-        Condition, ContainerReport, Difference, EventReport, ObjectReport, Origin, Problem, Report,
-        ResourceId, Severity, SourceReport, Status, Truth, Workload, WorkloadId,
+        Condition, ContainerReport, Difference, DifferenceKind, EventReport, LeftAlone, ObjectReport, Origin,
+        Problem, Report, ResourceId, Severity, SourceReport, Status, Truth, Workload, WorkloadId,
     },
     plan::{Plan, WorkloadPlan},
 };
@@ -30,14 +30,23 @@ pub(super) struct Facts<'a> {
     /// Objects whose file holds something invalid now.
     pub(super) stale: &'a BTreeSet<ResourceId>,
     pub(super) workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
-    /// What labels say of each container: problems, and the resources made of it.
-    pub(super) labels: &'a BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
+    pub(super) labels: &'a BTreeMap<WorkloadId, Noted>,
     pub(super) sources: Vec<SourceReport>,
     pub(super) problems: Vec<Problem>,
     pub(super) config_valid: bool,
     pub(super) generation: u64,
     /// Seconds since 1970.
     pub(super) now: i64,
+}
+
+/// What labels say of a container.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noted {
+    pub(super) problems: Vec<Problem>,
+    /// What is made of it.
+    pub(super) resources: Vec<ResourceId>,
+    /// Why nothing is made of it.
+    pub(super) left_alone: Option<LeftAlone>,
 }
 
 /// A sentence for the log and the events, about one object.
@@ -99,11 +108,11 @@ impl Reporter {
             objects.insert(id.clone(), report);
         }
         for id in self.last.objects.keys().filter(|id| !facts.objects.contains_key(*id)) {
-            let message = format!("{id} is gone");
+            let Some(before) = self.last.objects.get(id) else { continue };
             changes.push(Change {
                 object: Some(id.clone()),
                 reason: "Removed",
-                message,
+                message: difference::object_sentence(DifferenceKind::Removed, &before.meta),
                 weight: Weight::News,
             });
         }
@@ -130,9 +139,11 @@ impl Reporter {
     ) -> BTreeMap<WorkloadId, Arc<ContainerReport>> {
         let mut containers = BTreeMap::new();
         for (id, workload) in facts.workloads {
+            let Noted { mut problems, resources, left_alone } =
+                facts.labels.get(id).cloned().unwrap_or_default();
+            // A document may lead to it all the same.
+            let left_alone = left_alone.filter(|_| !plans.contains_key(id));
             let plan = plans.remove(id).unwrap_or_default();
-            let (label_problems, resources) = facts.labels.get(id).cloned().unwrap_or_default();
-            let mut problems = label_problems;
             problems.extend(plan.problems);
             let report = ContainerReport {
                 workload: workload.clone(),
@@ -140,6 +151,7 @@ impl Reporter {
                 urls: plan.urls,
                 resources,
                 problems,
+                left_alone,
             };
             let before = self.last.containers.get(id);
             note_container(before.map(|before| &**before), &report, changes);
@@ -235,33 +247,21 @@ fn note_object(
     let is_derived = matches!(meta.origin, Origin::Container { .. });
     let weigh = |weight| if is_derived { Weight::Quiet } else { weight };
     let news = match before {
-        None => Some(("Added", format!("{id} is new ({})", meta.origin))),
+        None => Some(("Added", DifferenceKind::Added)),
         Some(before) if before.meta.generation != meta.generation => {
-            Some(("Changed", format!("{id} has changed ({})", meta.origin)))
+            Some(("Changed", DifferenceKind::Changed))
         }
         Some(_) => None,
     };
-    if let Some((reason, message)) = news {
+    if let Some((reason, kind)) = news {
+        let message = difference::object_sentence(kind, meta);
         changes.push(Change { object: Some(id.clone()), reason, message, weight: weigh(Weight::News) });
     }
-    for (scope, condition) in conditions(status) {
-        let was = before.and_then(|before| {
-            let mut all = conditions(&before.status);
-            all.find(|(other, was)| *other == scope && was.kind == condition.kind).map(|(_, was)| was.clone())
-        });
-        let is_bad = is_bad(condition);
-        let turned = match &was {
-            None => is_bad,
-            Some(was) => was.truth != condition.truth || (is_bad && was.message != condition.message),
-        };
-        if turned {
-            let place = if scope.is_empty() { String::new() } else { format!(" ({scope})") };
-            let detail =
-                if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) };
-            let message = format!("{id}{place}: {} is {}{detail}", condition.kind, condition.truth.as_str());
-            let weight = weigh(if is_bad { Weight::Warning } else { Weight::News });
-            changes.push(Change { object: Some(id.clone()), reason: condition.reason, message, weight });
-        }
+    let none = Status::default();
+    for (condition, sentence) in difference::turned(before.map_or(&none, |before| &before.status), status) {
+        let message = format!("{id}: {sentence}");
+        let weight = weigh(if is_bad(condition) { Weight::Warning } else { Weight::News });
+        changes.push(Change { object: Some(id.clone()), reason: condition.reason, message, weight });
     }
 }
 
@@ -280,7 +280,7 @@ fn note_problems(before: &[Problem], now: &[Problem], changes: &mut Vec<Change>)
             Severity::Error => Weight::Warning,
             Severity::Warning => Weight::News,
         };
-        let message = format!("{}: {}", problem.origin, problem.message);
+        let message = difference::problem_sentence(problem);
         changes.push(Change { object: None, reason: problem.reason, message, weight });
     }
     if now.is_empty() && !before.is_empty() {
@@ -290,24 +290,18 @@ fn note_problems(before: &[Problem], now: &[Problem], changes: &mut Vec<Change>)
 }
 
 fn note_container(before: Option<&ContainerReport>, now: &ContainerReport, changes: &mut Vec<Change>) {
-    let name = &now.workload.name;
     let was_routed = before.is_some_and(|before| before.routed);
-    if now.routed && !was_routed {
-        let urls = now.urls.join(", ");
-        let message = format!("container `{name}` serves {urls}");
-        changes.push(Change { object: None, reason: "Routed", message, weight: Weight::News });
-    }
-    if was_routed && !now.routed {
-        // The plan's own problems come last.
-        let why = now.problems.last().map(|problem| format!(": {}", problem.message)).unwrap_or_default();
-        let message = format!("container `{name}` gets no more requests{why}");
-        changes.push(Change { object: None, reason: "NotRouted", message, weight: Weight::News });
+    if let Some((reason, message)) = difference::container_sentence(before, now) {
+        let is_news = was_routed || now.routed;
+        let weight = if is_news { Weight::News } else { Weight::Quiet };
+        changes.push(Change { object: None, reason, message, weight });
     }
     for problem in &now.problems {
         if !before.is_some_and(|before| before.problems.contains(problem)) {
             let is_passing =
                 matches!(problem.reason, "Terminating" | "Exited" | "Removed" | "Starting" | "NotStarted");
             let weight = match (is_passing, was_routed) {
+                (false, _) if problem.reason == "PublishedPort" => Weight::News,
                 (false, _) => Weight::Warning,
                 // That it gets no more requests was just said.
                 (true, true) => Weight::Quiet,

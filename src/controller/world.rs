@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Input, Settings, implicit, state, unix_seconds};
+use super::{Input, Settings, implicit, reporter::Noted, state, unix_seconds};
 use crate::{
     config::{
         self,
@@ -67,7 +67,7 @@ pub(super) struct World {
 struct Translated {
     workloads: BTreeMap<WorkloadId, Arc<Workload>>,
     objects: BTreeMap<ResourceId, Arc<config::Object>>,
-    labels: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)>,
+    labels: BTreeMap<WorkloadId, Noted>,
 }
 
 /// What differs from what is on disk.
@@ -313,7 +313,7 @@ impl World {
 
     /// All objects: of documents, of labels, and the implicit Gateway. A document wins over a label.
     fn translate(&self, workloads: BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
-        let Translation { objects, mut problems, mut resources } =
+        let Translation { objects, mut problems, mut resources, mut left_alone } =
             labels::translate(&workloads, &self.label_settings());
         let mut all: BTreeMap<ResourceId, Arc<config::Object>> = self
             .documents
@@ -335,14 +335,12 @@ impl World {
             let https = self.settings.https.filter(|_| all.values().any(holds_certificate));
             all.extend(implicit::gateways(self.settings.http, https));
         }
-        let mut notes: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> = BTreeMap::new();
-        for id in workloads.keys() {
-            let problems = problems.remove(id).unwrap_or_default();
-            let resources = resources.remove(id).unwrap_or_default();
-            if !(problems.is_empty() && resources.is_empty()) {
-                notes.insert(id.clone(), (problems, resources));
-            }
-        }
+        let mut note = |id: &WorkloadId| Noted {
+            problems: problems.remove(id).unwrap_or_default(),
+            resources: resources.remove(id).unwrap_or_default(),
+            left_alone: left_alone.remove(id),
+        };
+        let notes = workloads.keys().map(|id| (id.clone(), note(id))).collect();
         Translated { workloads, objects: all, labels: notes }
     }
 
@@ -364,8 +362,8 @@ impl World {
         self.translated.as_ref().map_or(&NONE, |translated| &translated.objects)
     }
 
-    pub(super) fn labels(&self) -> &BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> {
-        static NONE: BTreeMap<WorkloadId, (Vec<Problem>, Vec<ResourceId>)> = BTreeMap::new();
+    pub(super) fn labels(&self) -> &BTreeMap<WorkloadId, Noted> {
+        static NONE: BTreeMap<WorkloadId, Noted> = BTreeMap::new();
         self.translated.as_ref().map_or(&NONE, |translated| &translated.labels)
     }
 

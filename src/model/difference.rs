@@ -8,6 +8,8 @@ pub struct Difference {
     pub subject: String,
     /// Where it is written; empty where it follows from something else.
     pub origin: String,
+    /// The sentence that the log and the events have for it, where they have one.
+    pub sentence: String,
     /// What exactly, a line each.
     pub details: Vec<String>,
 }

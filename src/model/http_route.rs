@@ -56,6 +56,20 @@ pub struct ParentRef {
     pub port: Option<NonZeroU16>,
 }
 
+/// `listener http of Gateway shop/edge`.
+impl std::fmt::Display for ParentRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(section) = &self.section {
+            write!(f, "listener {section} of ")?;
+        }
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)?;
+        match self.port {
+            Some(port) => write!(f, " port {port}"),
+            None => Ok(()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRule {
     pub name: Option<Arc<str>>,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Kind, Meta, Problem, ResourceId, Status, Workload, WorkloadId};
+use super::{CheckTimes, Kind, Meta, Problem, ResourceId, Status, Workload, WorkloadId};
 
 /// Everything that can be asked about the running state. One is published after each reconcile that changed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub struct ContainerReport {
     pub resources: Vec<ResourceId>,
     /// What is wrong or odd about it: unknown labels, no port, no shared network, …
     pub problems: Vec<Problem>,
+    /// Why nothing leads to it, where that is as it should be.
+    pub left_alone: Option<LeftAlone>,
+}
+
+/// Why a container is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// In the form of a condition's reason.
+    pub reason: &'static str,
+    pub message: String,
 }
 
 /// One backend as the table has it, with the endpoints that were left out.
@@ -70,6 +80,8 @@ pub struct EndpointReport {
     /// Why it is in this state, with the remedy; empty when ready.
     pub message: String,
     pub weight: u32,
+    /// When the check asks that keeps it from getting requests.
+    pub checks: Option<CheckTimes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,10 +8,12 @@ use super::ParentRef;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     pub conditions: Vec<Condition>,
-    /// Routes: one entry per parent.
+    /// Routes: one entry per parent. Policies: one per Gateway that they are about.
     pub parents: Vec<ParentStatus>,
-    /// Gateways: one entry per listener.
+    /// Gateways and sets of listeners: one entry per listener.
     pub listeners: Vec<ListenerStatus>,
+    /// Gateways: how many sets add their listeners.
+    pub attached_sets: Option<u32>,
     /// Gateways: the addresses that are served, such as `0.0.0.0:80`.
     pub addresses: Vec<String>,
     /// Certificates, and Secrets that hold one: what is in it.

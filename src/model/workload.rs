@@ -23,6 +23,9 @@ pub struct Workload {
     /// Whether it ends again and again within seconds of each start, and the engine goes on starting it.
     #[serde(default)]
     pub is_crash_looping: bool,
+    /// When its `HEALTHCHECK` asks, as long as that keeps it from getting requests.
+    #[serde(default)]
+    pub checks: Option<CheckTimes>,
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// `Config.ExposedPorts`, sorted.
     pub exposed: Vec<(NonZeroU16, Transport)>,
@@ -57,6 +60,15 @@ pub enum Health {
     Starting,
     Healthy,
     Unhealthy,
+}
+
+/// The rhythm of a `HEALTHCHECK`, from which follows when it asks next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CheckTimes {
+    /// Seconds from the end of a check to the next one.
+    pub interval: u32,
+    /// The end of the last one that is known of, else the container's start; in seconds since 1970.
+    pub last: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

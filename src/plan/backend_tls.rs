@@ -10,8 +10,8 @@ use super::{
     statuses,
 };
 use crate::model::{
-    Authorities, AuthorityRefs, BackendTls, BackendTlsPolicy, CertifiedKey, Condition, EndpointTls,
-    PolicyTarget, Resource, ResourceId, Snapshot, Status, SubjectName,
+    Authorities, AuthorityRefs, BackendTls, BackendTlsPolicy, CertifiedKey, Condition, EndpointTls, Kind,
+    ParentRef, ParentStatus, PolicyTarget, Resource, ResourceId, Snapshot, Status, SubjectName,
 };
 
 /// The policies of a configuration.
@@ -50,6 +50,10 @@ impl<'a> Policies<'a> {
             }
         }
         Self { by_target, certificates: Certificates::new(snapshot) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_target.is_empty()
     }
 
     /// The policy for a target of this name: one for a section before one for the whole, then the oldest.
@@ -107,21 +111,11 @@ impl<'a> Policies<'a> {
 
     // --- what is told of them
 
-    /// The statuses of all policies.
-    pub(super) fn statuses(&self, snapshot: &'a Snapshot) -> BTreeMap<ResourceId, Status> {
-        let mut statuses = BTreeMap::new();
-        for resource in snapshot.resources.values() {
-            if let Resource::BackendTlsPolicy(policy) = resource {
-                let conditions = self.conditions(policy);
-                statuses.insert(policy.meta.id.clone(), Status { conditions, ..Status::default() });
-            }
-        }
-        statuses
-    }
-
-    fn conditions(&self, policy: &BackendTlsPolicy) -> Vec<Condition> {
+    /// `lost` says why there is none of its targets.
+    pub(super) fn conditions(&self, policy: &BackendTlsPolicy, lost: Option<String>) -> Vec<Condition> {
         let (terms, unusable) = self.resolve(&policy.meta.id, &policy.tls);
         let accepted = match (self.winners(policy), terms) {
+            (_, _) if lost.is_some() => Condition::no("Accepted", "TargetNotFound", lost.unwrap_or_default()),
             (Some(winners), _) => Condition::no("Accepted", "Conflicted", winners),
             (None, Err(why)) => {
                 let message =
@@ -157,6 +151,24 @@ impl<'a> Policies<'a> {
         let winner = winners.first()?;
         Some(format!("{winner} has the same targets, and is older or first by name: remove one of them"))
     }
+}
+
+/// The standard's status of a policy: the conditions for each Gateway that it is about, or alone where there is none.
+pub(super) fn status(conditions: Vec<Condition>, gateways: BTreeSet<ResourceId>) -> Status {
+    /// By the standard.
+    const MOST: usize = 16;
+    let parent = |gateway: ResourceId| ParentRef {
+        group: Kind::Gateway.group().into(),
+        kind: Kind::Gateway.as_str().into(),
+        namespace: gateway.namespace,
+        name: gateway.name,
+        section: None,
+        port: None,
+    };
+    let ancestor = |gateway| ParentStatus { parent: parent(gateway), conditions: conditions.clone() };
+    let parents: Vec<ParentStatus> = gateways.into_iter().take(MOST).map(ancestor).collect();
+    let conditions = if parents.is_empty() { conditions } else { Vec::new() };
+    Status { conditions, parents, ..Status::default() }
 }
 
 // === impl Terms ===

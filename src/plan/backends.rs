@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     Plan, WorkloadPlan,
-    backend_tls::Policies,
-    candidates::{Demand, Gathered, Gatherer},
+    backend_tls::{self, Policies},
+    candidates::{Demand, Gathered, Gatherer, Member},
     grants::{self, Grants},
     names::Names,
     words,
@@ -17,8 +17,7 @@ use super::{
 use crate::{
     model::{
         Backend, BackendRef, BackendReport, BackendTls, BackendTlsPolicy, HttpRoute, Kind, PolicyTarget,
-        Problem, Resource, ResourceId, Scheme, Service, ServiceKind, ServicePort, Snapshot, Workload,
-        WorkloadId,
+        Resource, ResourceId, Scheme, Service, ServiceKind, ServicePort, Snapshot, Status, Workload,
     },
     route::{self, Target},
 };
@@ -45,6 +44,8 @@ struct Entry {
     resolved: Arc<Resolved>,
     /// URLs that lead to it; `None` until a route sends requests there.
     urls: Option<BTreeSet<String>>,
+    /// The Gateways from which routes lead here; only where a policy wants to know.
+    gateways: BTreeSet<ResourceId>,
 }
 
 /// A backend that exists.
@@ -53,7 +54,7 @@ pub(super) struct Resolved {
     pub(super) backend: Arc<route::Backend>,
     pub(super) report: Arc<BackendReport>,
     /// The containers behind it, ready or not, with why not.
-    pub(super) workloads: Vec<(WorkloadId, Option<Problem>)>,
+    pub(super) workloads: Vec<Member>,
     /// Why requests cannot be sent there at all: the standard's reason and words.
     pub(super) failure: Option<Failure>,
 }
@@ -100,7 +101,8 @@ impl<'a> Backends<'a> {
         }
         let gathered = self.gather(&key)?;
         let resolved = Arc::new(gathered.finish(backend_name(&key)));
-        self.resolved.insert(key, Entry { resolved: resolved.clone(), urls: None });
+        self.resolved
+            .insert(key, Entry { resolved: resolved.clone(), urls: None, gateways: BTreeSet::new() });
         Ok(resolved)
     }
 
@@ -178,24 +180,10 @@ impl<'a> Backends<'a> {
         Ok(gathered)
     }
 
-    /// The policy that demands TLS for this reference. One that names a port is held to it only where ports have names.
+    /// The policy that demands TLS for this reference.
     fn policy(&self, key: &Key, meaning: &Meaning<'_>) -> Option<&'a BackendTlsPolicy> {
         let (namespace, name, _, port, _) = key;
-        let applies = |target: &PolicyTarget| match (&*target.group, &*target.kind, meaning) {
-            ("", "Service", Meaning::Service(service)) => {
-                let named = |port: &&ServicePort| port.name.is_some() && port.name == target.section;
-                let named = service.ports.iter().find(named);
-                named.is_none_or(|named| port.is_none_or(|port| port == named.port))
-            }
-            ("", "Service", Meaning::Backend(_) | Meaning::Workloads(..))
-            | ("portolan.dev", "Backend", Meaning::Backend(_)) => true,
-            _ => false,
-        };
-        self.policies.find((namespace, name), applies)
-    }
-
-    pub(super) fn policies(&self) -> &Policies<'a> {
-        &self.policies
+        self.policies.find((namespace, name), |target| applies(target, meaning, *port))
     }
 
     fn not_found(&self, key: &Key) -> Failure {
@@ -207,11 +195,7 @@ impl<'a> Backends<'a> {
             ),
             None => String::new(),
         };
-        let places = if *kind == Kind::Backend {
-            "Backend"
-        } else {
-            "Backend, Service, Compose service, container or network alias"
-        };
+        let places = if *kind == Kind::Backend { "Backend" } else { PLACES };
         Failure {
             reason: "BackendNotFound",
             message: format!(
@@ -239,16 +223,106 @@ impl<'a> Backends<'a> {
         }
     }
 
+    /// Notes that a route leads here from a Gateway.
+    pub(super) fn come_from(&mut self, route: &HttpRoute, reference: &BackendRef, gateway: &ResourceId) {
+        if self.policies.is_empty() {
+            return;
+        }
+        let Ok(kind) = kind(reference) else { return };
+        if let Some(entry) = self.resolved.get_mut(&key(route, reference, kind))
+            && !entry.gateways.contains(gateway)
+        {
+            entry.gateways.insert(gateway.clone());
+        }
+    }
+
+    /// What is said of each policy, and for which Gateways.
+    pub(super) fn policy_statuses(&self) -> BTreeMap<ResourceId, Status> {
+        let status = |policy: &BackendTlsPolicy| {
+            let targets = policy.targets.iter().filter_map(|target| self.why_no_target(policy, target));
+            let missing: Vec<String> = targets.collect();
+            let is_lost = missing.len() == policy.targets.len();
+            let conditions = self.policies.conditions(policy, is_lost.then(|| words::joined(missing)));
+            backend_tls::status(conditions, self.gateways_of(policy))
+        };
+        let policies = self.snapshot.resources.iter().filter_map(|(id, resource)| match resource {
+            Resource::BackendTlsPolicy(policy) => Some((id.clone(), status(policy))),
+            Resource::GatewayClass(_)
+            | Resource::Gateway(_)
+            | Resource::ListenerSet(_)
+            | Resource::HttpRoute(_)
+            | Resource::ReferenceGrant(_)
+            | Resource::Service(_)
+            | Resource::Backend(_)
+            | Resource::Unserved(_)
+            | Resource::Secret(_)
+            | Resource::ConfigMap(_)
+            | Resource::Certificate(_)
+            | Resource::Passive(_) => None,
+        });
+        policies.collect()
+    }
+
+    /// The Gateways from which requests come to the targets of a policy, whether it has its way with them or not.
+    fn gateways_of(&self, policy: &BackendTlsPolicy) -> BTreeSet<ResourceId> {
+        let mut gateways = BTreeSet::new();
+        for target in &policy.targets {
+            for (key, entry) in self.named((&policy.meta.id.namespace, &target.name)) {
+                let meaning = self.meaning(key);
+                if meaning.is_some_and(|meaning| applies(target, &meaning, key.3)) {
+                    gateways.extend(entry.gateways.iter().cloned());
+                }
+            }
+        }
+        gateways
+    }
+
+    /// Why a target of a policy is not there; `None` if it is.
+    fn why_no_target(&self, policy: &BackendTlsPolicy, target: &PolicyTarget) -> Option<String> {
+        let namespace = &policy.meta.id.namespace;
+        let reference = BackendRef {
+            group: target.group.clone(),
+            kind: target.kind.clone(),
+            namespace: namespace.clone(),
+            name: target.name.clone(),
+            port: None,
+            weight: 1,
+            filters: Vec::new(),
+        };
+        let Ok(kind) = kind(&reference) else {
+            let (name, kind) = (&target.name, &target.kind);
+            return Some(format!(
+                "target `{name}` has kind `{kind}` of group `{}`; it must be `Service`, or `Backend` of group \
+                 `portolan.dev`",
+                if target.group.is_empty() { "core" } else { &target.group }
+            ));
+        };
+        let key: Key = (namespace.clone(), target.name.clone(), kind, None, Scheme::Http);
+        let places = if kind == Kind::Backend { "Backend" } else { PLACES };
+        let message =
+            || format!("target `{}`: namespace `{namespace}` has no {places} of that name", target.name);
+        self.meaning(&key).is_none().then(message)
+    }
+
+    /// The entries of this namespace and name.
+    fn named(&self, (namespace, name): (&Arc<str>, &Arc<str>)) -> impl Iterator<Item = (&Key, &Entry)> {
+        let first: Key = (namespace.clone(), name.clone(), Kind::GatewayClass, None, Scheme::Http);
+        let (namespace, name) = (namespace.clone(), name.clone());
+        self.resolved.range(first..).take_while(move |(key, _)| key.0 == namespace && key.1 == name)
+    }
+
     /// Gives every resolved backend to the plan, and every workload its part.
     pub(super) fn finish(self, plan: &mut Plan) {
         for entry in self.resolved.into_values() {
-            for (id, problem) in &entry.resolved.workloads {
+            for Member { id, problem, note } in &entry.resolved.workloads {
                 let workload: &mut WorkloadPlan = plan.workloads.entry(id.clone()).or_default();
-                workload.routed |= problem.is_none() && entry.urls.is_some();
-                if let Some(problem) = problem
-                    && !workload.problems.contains(problem)
+                let is_routed = problem.is_none() && entry.urls.is_some();
+                workload.routed |= is_routed;
+                let said = problem.as_ref().or(note.as_ref().filter(|_| is_routed));
+                if let Some(said) = said
+                    && !workload.problems.contains(said)
                 {
-                    workload.problems.push(problem.clone());
+                    workload.problems.push(said.clone());
                 }
                 workload.urls.extend(entry.urls.iter().flatten().cloned());
             }
@@ -265,9 +339,7 @@ impl<'a> Backends<'a> {
     /// The endpoints of a Backend as routes refer to it, or on its own: per port.
     pub(super) fn of_backend(&self, backend: &Backend) -> Vec<PortReport> {
         let id = &backend.meta.id;
-        let first: Key = (id.namespace.clone(), id.name.clone(), Kind::Service, None, Scheme::Http);
-        let used = self.resolved.range(first..);
-        let used = used.take_while(|(key, _)| key.0 == id.namespace && key.1 == id.name);
+        let used = self.named((&id.namespace, &id.name));
         let reports: BTreeMap<Option<NonZeroU16>, Arc<BackendReport>> =
             used.map(|(key, entry)| (key.3, entry.resolved.report.clone())).collect();
         if !reports.is_empty() {
@@ -298,6 +370,23 @@ impl<'a> Backends<'a> {
             Err(failure) => BackendReport { name, resolved: failure.message, endpoints: Vec::new() },
         };
         Arc::new(report)
+    }
+}
+
+/// Where a name that is not a Backend's alone is looked up.
+const PLACES: &str = "Backend, Service, Compose service, container or network alias";
+
+/// Whether a policy's target is meant by a reference. One that names a port is held to it only where ports have names.
+fn applies(target: &PolicyTarget, meaning: &Meaning<'_>, port: Option<NonZeroU16>) -> bool {
+    match (&*target.group, &*target.kind, meaning) {
+        ("", "Service", Meaning::Service(service)) => {
+            let named = |port: &&ServicePort| port.name.is_some() && port.name == target.section;
+            let named = service.ports.iter().find(named);
+            named.is_none_or(|named| port.is_none_or(|port| port == named.port))
+        }
+        ("", "Service", Meaning::Backend(_) | Meaning::Workloads(..))
+        | ("portolan.dev", "Backend", Meaning::Backend(_)) => true,
+        _ => false,
     }
 }
 

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     model::{
-        Backend, BackendPolicy, BackendReport, EndpointHealth, EndpointReport, EndpointState, EndpointTarget,
-        EndpointTls, HealthUse, LabelSelector, Origin, Problem, Scheme, Service, ServiceKind, ServicePort,
-        Severity, Snapshot, Workload, WorkloadId,
+        Backend, BackendPolicy, BackendReport, CheckTimes, EndpointHealth, EndpointReport, EndpointState,
+        EndpointTarget, EndpointTls, HealthUse, LabelSelector, Origin, Problem, Scheme, Service, ServiceKind,
+        ServicePort, Severity, Snapshot, Workload, WorkloadId,
     },
     route::{self, Address},
 };
@@ -29,6 +29,20 @@ struct Candidate {
     tls: Option<Arc<EndpointTls>>,
     /// What the data plane knows of it, if it is watched.
     health: Option<EndpointHealth>,
+    /// When the check of its container asks that keeps requests from it.
+    checks: Option<CheckTimes>,
+    /// What is odd about it although it gets requests.
+    note: Option<Problem>,
+}
+
+/// A container behind a backend.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: WorkloadId,
+    /// Why it gets no requests.
+    pub(super) problem: Option<Problem>,
+    /// What is odd about it although it gets some.
+    pub(super) note: Option<Problem>,
 }
 
 /// Which endpoints are spoken to by TLS.
@@ -152,8 +166,13 @@ impl<'a> Gatherer<'_, 'a> {
             }
             Ok(_) | Err(_) => None,
         };
-        let (name, workload) = (workload.name.clone(), Some(workload.id.clone()));
-        Candidate { name, workload, terms, found, despite, tls: None, health: None }
+        let note = match &found {
+            Ok(Address::Tcp(address)) => endpoints::bypass(workload, *address),
+            Ok(Address::Unix(_)) | Err(_) => None,
+        };
+        let (name, checks) = (workload.name.clone(), workload.checks);
+        let workload = Some(workload.id.clone());
+        Candidate { name, workload, terms, found, despite, tls: None, health: None, checks, note }
     }
 
     fn hostname(self, host: &str, port: Option<NonZeroU16>, terms: Terms) -> Vec<Candidate> {
@@ -311,7 +330,7 @@ impl Gathered {
             if let Some(id) = &candidate.workload {
                 let problem =
                     candidate.problem().filter(|_| candidate.despite.is_none() || candidate.found.is_err());
-                workloads.push((id.clone(), problem));
+                workloads.push(Member { id: id.clone(), problem, note: candidate.note });
             }
             let Terms { weight, scheme } = candidate.terms;
             let Ok(address) = candidate.found else { continue };
@@ -341,7 +360,8 @@ fn unspoken(message: String) -> Refusal {
 
 impl Candidate {
     fn plain(name: Arc<str>, terms: Terms, found: Result<Address, Refusal>) -> Self {
-        Self { name, workload: None, terms, found, despite: None, tls: None, health: None }
+        let (despite, tls, health) = (None, None, None);
+        Self { name, workload: None, terms, found, despite, tls, health, checks: None, note: None }
     }
 
     fn report(&self) -> EndpointReport {
@@ -357,7 +377,10 @@ impl Candidate {
             }
             Err(refusal) => (None, refusal.state, refusal.to_string()),
         };
-        EndpointReport { name: self.name.clone(), address, state, message, weight: self.terms.weight }
+        let (name, weight) = (self.name.clone(), self.terms.weight);
+        let is_waited_for = matches!(state, EndpointState::Starting | EndpointState::Unhealthy);
+        let checks = self.checks.filter(|_| is_waited_for);
+        EndpointReport { name, address, state, message, weight, checks }
     }
 
     /// A sentence about its health.

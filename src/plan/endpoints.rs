@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::model::{
-    Attachment, EndpointState, Health, NetworkMode, Phase, Placement, Published, Snapshot, Transport,
-    Workload, WorkloadId,
+    Attachment, EndpointState, Health, NetworkMode, Origin, Phase, Placement, Problem, Published, Severity,
+    Snapshot, Transport, Workload, WorkloadId,
 };
 
 /// Why a container gets no traffic.
@@ -69,6 +69,31 @@ pub(super) fn locate(
     Ok(address)
 }
 
+/// Says so where `address`, at which requests are sent to a container, is also reached by everybody past the proxy.
+pub(super) fn bypass(workload: &Workload, address: SocketAddr) -> Option<Problem> {
+    let is_own = |one: &Attachment| [one.ipv4, one.ipv6].contains(&Some(address.ip()));
+    if !workload.networks.iter().any(is_own) {
+        return None;
+    }
+    let is_it = |one: &&Published| {
+        one.port.get() == address.port() && one.transport == Transport::Tcp && !one.host_ip.is_loopback()
+    };
+    let published = workload.published.iter().find(is_it)?;
+    let (name, port, host_port) = (&workload.name, address.port(), published.host_port);
+    let host = SocketAddr::new(published.host_ip, host_port.get());
+    Some(Problem {
+        severity: Severity::Warning,
+        reason: "PublishedPort",
+        message: format!(
+            "port {port} of container `{name}` is also published on the host at {host}: clients may bypass the proxy there"
+        ),
+        hint: Some(format!(
+            "publish no port of it, or for this machine only: `-p 127.0.0.1:{host_port}:{port}`"
+        )),
+        origin: Origin::Container { id: workload.id.0.clone(), name: name.clone(), label: None },
+    })
+}
+
 /// Where `workload` is reached, healthy or not.
 pub(super) fn address(
     snapshot: &Snapshot,
@@ -103,7 +128,7 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
             (EndpointState::Down, "NotStarted", format!("container `{name}` has not been started"))
         }
         Phase::Exited => (EndpointState::Down, "Exited", format!("container `{name}` has exited")),
-        Phase::Dead => (EndpointState::Down, "Dead", format!("container `{name}` is dead")),
+        Phase::Dead => (EndpointState::Down, "Dead", format!("container `{name}` is dead or being removed")),
         Phase::Gone => (EndpointState::Down, "Removed", format!("container `{name}` has been removed")),
     };
     let hint = match workload.phase {
@@ -117,17 +142,19 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
 
 fn is_healthy(workload: &Workload) -> Result<(), Refusal> {
     let name = &workload.name;
+    let rhythm =
+        workload.checks.map_or_else(String::new, |checks| format!("; it runs every {} s", checks.interval));
     let (state, reason, message) = match workload.health {
         Health::Unchecked | Health::Healthy => return Ok(()),
         Health::Starting => (
             EndpointState::Starting,
             "Starting",
-            format!("container `{name}` is starting: its HEALTHCHECK has not succeeded yet"),
+            format!("container `{name}` is starting: its HEALTHCHECK has not succeeded yet{rhythm}"),
         ),
         Health::Unhealthy => (
             EndpointState::Unhealthy,
             "Unhealthy",
-            format!("container `{name}` is unhealthy: its HEALTHCHECK fails"),
+            format!("container `{name}` is unhealthy: its HEALTHCHECK fails{rhythm}"),
         ),
     };
     let hint = format!(

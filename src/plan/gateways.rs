@@ -8,6 +8,7 @@ use std::{
 use super::{
     certificates::Certificates,
     listeners::{self, ServedListener, Taken},
+    overlaps::Overlaps,
     sets, words,
 };
 use crate::{
@@ -86,7 +87,22 @@ impl<'a> Gateways<'a> {
         for set in sets {
             all.join(set, (snapshot, &certificates), &mut taken);
         }
+        all.note_overlaps();
         all
+    }
+
+    fn note_overlaps(&mut self) {
+        let overlaps = Overlaps::among(self.served.values().flat_map(|served| &served.listeners));
+        let notes: Vec<_> = self
+            .served
+            .values()
+            .flat_map(|served| &served.listeners)
+            .map(|served| overlaps.of(served.owner, &served.listener.name))
+            .collect();
+        let listeners = self.served.values_mut().flat_map(|served| &mut served.listeners);
+        for (served, note) in listeners.zip(notes) {
+            served.overlap = note;
+        }
     }
 
     /// Adds the listeners of a set to its Gateway, if that lets it.
@@ -195,13 +211,18 @@ impl<'a> Gateways<'a> {
     /// The compiled table, and the statuses of Gateways and classes.
     pub(super) fn finish(self) -> (Table, BTreeMap<ResourceId, Status>) {
         let mut statuses = self.statuses;
+        let mut attached: BTreeMap<&ResourceId, u32> = BTreeMap::new();
         for (set, gateway) in &self.sets {
-            if let Some(served) = gateway.as_ref().ok().and_then(|gateway| self.served.get(gateway)) {
-                statuses.insert((*set).clone(), served.set_status(set));
+            let Ok(gateway) = gateway else { continue };
+            if let Some(served) = self.served.get(gateway) {
+                let status = served.set_status(set);
+                *attached.entry(gateway).or_default() += u32::from(status.is_accepted());
+                statuses.insert((*set).clone(), status);
             }
         }
         for (id, served) in &self.served {
-            statuses.insert((*id).clone(), served.status());
+            let attached_sets = Some(attached.get(id).copied().unwrap_or_default());
+            statuses.insert((*id).clone(), Status { attached_sets, ..served.status() });
         }
         (self.builder.build(), statuses)
     }

@@ -12,7 +12,9 @@ use super::{
     words,
 };
 use crate::{
-    model::{Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol, ResourceId},
+    model::{
+        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol, ResourceId,
+    },
     route::{ListenerKey, Tls},
 };
 
@@ -29,6 +31,8 @@ pub(super) struct ServedListener<'a> {
     /// Why it is not accepted: reason and words.
     refused: Option<(&'static str, String)>,
     conflict: Option<(&'static str, String)>,
+    /// Whose connections clients may use for its hosts too: reason and words.
+    pub(super) overlap: Option<(&'static str, String)>,
     kinds: Kinds,
     /// For HTTPS.
     secured: Option<Secured>,
@@ -73,6 +77,7 @@ impl<'a> ServedListener<'a> {
             sockets,
             refused: refusal(listener),
             conflict: None,
+            overlap: None,
             kinds: Kinds::of(listener),
             secured: (listener.protocol == Protocol::Https)
                 .then(|| Secured::new(gateway, (owner, listener), certificates)),
@@ -94,6 +99,11 @@ impl<'a> ServedListener<'a> {
     /// Why all its handshakes are refused.
     fn closed(&self) -> Option<&Closed> {
         self.secured.as_ref()?.closed.as_ref()
+    }
+
+    /// The certificates of one that ends TLS.
+    pub(super) fn certificates(&self) -> Option<&[Arc<CertifiedKey>]> {
+        Some(self.secured.as_ref()?.tls.certificates())
     }
 
     /// How it ends TLS, for the table.
@@ -162,11 +172,17 @@ impl<'a> ServedListener<'a> {
             Some((reason, message)) => Condition::yes("Conflicted", reason, message),
             None => Condition::no("Conflicted", "NoConflicts", ""),
         };
+        let overlap = self.overlap.as_ref();
+        let overlap =
+            overlap.map(|(reason, message)| Condition::yes("OverlappingTLSConfig", reason, message));
         ListenerStatus {
             name: self.listener.name.clone(),
             attached_routes: self.attached,
             supported_kinds: self.kinds.names(),
-            conditions: vec![accepted, programmed, self.resolved_refs(), conflicted],
+            conditions: [accepted, programmed, self.resolved_refs(), conflicted]
+                .into_iter()
+                .chain(overlap)
+                .collect(),
         }
     }
 }

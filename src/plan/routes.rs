@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         self, BackendRef, Condition, HttpFilter, HttpRoute, HttpRule, HttpsUse, Listener, ParentStatus,
-        PathMatch, Protocol, Redirect, Status, Timeouts, Truth,
+        PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
     },
     route::{Attachment, Choice, Mirror, Rule, Weighted},
 };
@@ -57,6 +57,7 @@ pub(super) fn attach<'a>(
                 }
                 let Some(served) = gateways.find(attached.gateway) else { continue };
                 note_urls(route, &rules, (served, &attached.listeners), backends);
+                note_gateway(route, attached.gateway, backends);
                 let mut conditions = attached_conditions(acceptance, &refs, served, &attached);
                 conditions.extend(secure_condition(route, &attached, served));
                 conditions
@@ -280,6 +281,17 @@ fn ready(rules: &[Prepared]) -> Option<Condition> {
         .collect();
     empty.sort();
     (!empty.is_empty()).then(|| Condition::no("Ready", "NoReadyEndpoint", words::joined(empty)))
+}
+
+/// Tells the backends of the route that it leads to them from this Gateway.
+fn note_gateway(route: &HttpRoute, gateway: &ResourceId, backends: &mut Backends<'_>) {
+    for rule in &route.rules {
+        let filters = rule.backends.iter().flat_map(|reference| &reference.filters).chain(&rule.filters);
+        let mirrors = filters.filter_map(HttpFilter::mirror).map(|mirror| &mirror.backend);
+        for reference in rule.backends.iter().chain(mirrors) {
+            backends.come_from(route, reference, gateway);
+        }
+    }
 }
 
 // === URLs ===

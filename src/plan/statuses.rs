@@ -45,7 +45,7 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
         };
         statuses.insert(id.clone(), Status { conditions, ..Status::default() });
     }
-    statuses.extend(backends.policies().statuses(snapshot));
+    statuses.extend(backends.policy_statuses());
     statuses
 }
 

@@ -114,7 +114,13 @@ pub(super) async fn answer(
     };
     let mut response = match answer {
         Ok(answer) => respond(answer, record),
-        Err(refusal) => refuse(&refusal, &head.headers, &client.request_id.value(), record),
+        Err(refusal) => {
+            let mut response = refuse(&refusal, &head.headers, &client.request_id.value(), record);
+            if fields::may_know(&client, connection.trust, &worker.config.trusted_proxies) {
+                response.headers_mut().insert(fields::PORTOLAN_REASON.clone(), refusal.reason());
+            }
+            response
+        }
     };
     if let Some(told) = told {
         told.write(response.headers_mut());
@@ -322,7 +328,10 @@ fn find(
     worker.route(connection, &request).map_err(|unrouted| {
         let (series, refusal) = match unrouted {
             Unrouted::NoListener(series) => (series, Refusal::NoListener),
-            Unrouted::NoRoute(series) => (series, Refusal::NoRoute),
+            Unrouted::NoRoute(series) => {
+                let listener = series.names[0].clone();
+                (series, Refusal::NoRoute(listener))
+            }
             Unrouted::Misdirected(series) => (series, Refusal::Misdirected),
         };
         record.routed(&series, None);

@@ -155,6 +155,12 @@ fn filtered(address: SocketAddr, filters: Vec<HttpFilter>) -> Table {
 
 /// Rules by path prefix, for the host `a.test` and every other one.
 pub(super) fn table(rules: Vec<(&str, Rule)>) -> Table {
+    let matches: Vec<[HttpMatch; 1]> = rules.iter().map(|(prefix, _)| [prefix_match(prefix)]).collect();
+    table_of(rules.into_iter().zip(&matches).map(|((_, rule), one)| (&one[..], Arc::new(rule))).collect())
+}
+
+/// Rules of one route, each with its matches.
+fn table_of(rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
     let mut builder = TableBuilder::default();
     let listener = builder.listener(ListenerSpec {
         sockets: vec![asked()],
@@ -169,8 +175,6 @@ pub(super) fn table(rules: Vec<(&str, Rule)>) -> Table {
         created: None,
         generation: 1,
     };
-    let matches: Vec<[HttpMatch; 1]> = rules.iter().map(|(prefix, _)| [prefix_match(prefix)]).collect();
-    let rules = rules.into_iter().zip(&matches).map(|((_, rule), one)| (&one[..], Arc::new(rule))).collect();
     builder.attach(listener, &Attachment { meta: &meta, hostnames: Vec::new(), rules });
     builder.build()
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use http::Method;
+
 use super::{Found, Listener, Request, Rule, Socket, index::Place, matching, table::Entry};
 use crate::model::{HeaderMatch, HttpMatch, PathMatch, QueryMatch, ValueMatch};
 
@@ -15,6 +17,8 @@ pub struct Explanation<'t> {
     pub candidates: Vec<Candidate<'t>>,
     /// How many matches the chosen listener has for other hosts.
     pub elsewhere: usize,
+    /// For a CORS preflight that goes where the request goes which it asks about: the method of that.
+    pub preflight_for: Option<Method>,
 }
 
 /// One match of a rule.
@@ -60,9 +64,15 @@ impl Socket {
             };
             (&**listener, verdict)
         });
+        let asked = request.asked_for_by_preflight();
+        let preflight_for = asked.filter(|method| {
+            chosen
+                .is_some_and(|listener| std::ptr::eq(listener.first_for_preflight(request, method).1, method))
+        });
+        let request = &Request { method: preflight_for.as_ref().unwrap_or(request.method), ..*request };
         let (candidates, elsewhere) =
             chosen.map_or_else(Default::default, |listener| listener.explain(request));
-        Explanation { listeners: listeners.collect(), candidates, elsewhere }
+        Explanation { listeners: listeners.collect(), candidates, elsewhere, preflight_for }
     }
 }
 

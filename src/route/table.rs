@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, sync::Arc};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 
 use super::{Mirror, Target, Tls, Weighted, index::HostIndex, tree::PathTree};
 use crate::model::{
@@ -161,17 +161,15 @@ impl Socket {
         let Some(listener) = self.listeners.candidates(request.host).next() else {
             return Found::NoListener;
         };
-        listener
-            .hosts
-            .candidates(request.host)
-            .flat_map(|tree| tree.candidates(request.path))
-            .filter_map(|entry| listener.entries.get(entry as usize))
-            .find(|entry| entry.fits(request))
-            .map_or(Found::NoRoute { listener }, |entry| Found::Rule {
-                listener,
-                rule: &entry.rule,
-                path: &entry.matches.path,
-            })
+        let entry = match request.asked_for_by_preflight() {
+            None => listener.first(request),
+            Some(method) => listener.first_for_preflight(request, &method).0,
+        };
+        entry.map_or(Found::NoRoute { listener }, |entry| Found::Rule {
+            listener,
+            rule: &entry.rule,
+            path: &entry.matches.path,
+        })
     }
 
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
@@ -179,9 +177,44 @@ impl Socket {
     }
 }
 
+// === impl Request ===
+
+impl Request<'_> {
+    /// The method of the request that a browser asks about with this one, if it is a CORS preflight.
+    pub fn asked_for_by_preflight(&self) -> Option<Method> {
+        if self.method != Method::OPTIONS || !self.headers.contains_key(header::ORIGIN) {
+            return None;
+        }
+        let method = self.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        Method::from_bytes(method.as_bytes()).ok()
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
+    /// The first entry that fits.
+    fn first(&self, request: &Request<'_>) -> Option<&Entry> {
+        self.hosts
+            .candidates(request.host)
+            .flat_map(|tree| tree.candidates(request.path))
+            .filter_map(|entry| self.entries.get(entry as usize))
+            .find(|entry| entry.fits(request))
+    }
+
+    /// Where a CORS preflight for a request of `method` goes, and the method that it is matched by: that one where a CORS
+    /// filter of that rule answers; else it is a request like any other.
+    pub(super) fn first_for_preflight<'m>(
+        &self,
+        request: &Request<'m>,
+        method: &'m Method,
+    ) -> (Option<&Entry>, &'m Method) {
+        match self.first(&Request { method, ..*request }) {
+            Some(actual) if actual.rule.has_cors() => (Some(actual), method),
+            Some(_) | None => (self.first(request), request.method),
+        }
+    }
+
     /// Every match of every rule, in order of precedence as far as it does not depend on host and path.
     pub fn rules(&self) -> impl Iterator<Item = (&HttpMatch, &Arc<Rule>)> {
         self.entries.iter().map(|entry| (&entry.matches, &entry.rule))
@@ -233,6 +266,13 @@ impl Rule {
         let choices = self.backends.choices().iter();
         let mirrors = choices.clone().flat_map(|choice| &choice.mirrors).chain(&self.mirrors);
         choices.map(|choice| &choice.target).chain(mirrors.map(|mirror| &mirror.target))
+    }
+
+    /// Whether it, or one of its backends, has a CORS filter.
+    pub fn has_cors(&self) -> bool {
+        let choices = self.backends.choices().iter();
+        let mut filters = choices.flat_map(|choice| &choice.filters).chain(&self.filters);
+        filters.any(|filter| matches!(filter, HttpFilter::Cors(_)))
     }
 
     /// Whether it makes no difference which of both serves a request.

@@ -40,6 +40,8 @@ pub struct LiveNames {
     pub listeners: BTreeSet<Arc<str>>,
     pub routes: BTreeSet<Arc<str>>,
     pub backends: BTreeSet<Arc<str>>,
+    /// Addresses that are listened on.
+    pub addresses: BTreeSet<Arc<str>>,
 }
 
 struct All {
@@ -139,6 +141,8 @@ impl Metrics {
         self.all.upstream_errors.retain(|[b, _]| backend(b));
         self.all.retries.retain(|[b]| backend(b));
         self.all.mirrored.retain(|[b, _]| backend(b));
+        // Connections may outlive their listener.
+        self.all.connections.retain_used(|[address, _]| live.addresses.contains(address));
     }
 
     /// Replaces the numbers of endpoints: backend, state, number.

@@ -180,6 +180,35 @@ spec:
     let (code, _, err) = ask(&portolan, &["explain", "ftp://books.test/"]);
     assert!(code == 2 && err.contains("`ftp` is not a scheme of HTTP"), "{err}");
     assert_eq!(ask(&portolan, &["explain", "nothing"]).0, 1);
+
+    // Who answers a preflight is who answers the request that it asks about.
+    let cors = "\n    filters: [{type: CORS, cors: {allowOrigins: ['*']}}]";
+    documents.write(
+        "cors.yaml",
+        &ROUTE
+            .replace("rules:", &format!("rules:\n  - matches: [{{method: PUT}}]{cors}"))
+            .replace("name: books", "name: cors"),
+    );
+    let asked = |method: &str| {
+        let header = format!("Access-Control-Request-Method: {method}");
+        let origin = "Origin: https://a.test";
+        ask(&portolan, &["explain", "-X", "OPTIONS", "-H", origin, "-H", &header, "http://books.test/"])
+    };
+    wait::eventually(wait::SOON, "the CORS filter answers", || {
+        let (code, out, err) = asked("PUT");
+        let answers = "answer: 204, a CORS filter answers preflights\nroute: shop/cors rule 0";
+        wait::check(
+            out,
+            |out| {
+                code == 0
+                    && out.contains(answers)
+                    && out.contains("; a CORS preflight is answered by the rule of the PUT request")
+            },
+            |out| format!("{out}{err}"),
+        )
+    });
+    let (_, out, _) = asked("DELETE");
+    assert!(!out.contains("204") && !out.contains("preflight"), "{out}");
 }
 
 #[test]
@@ -199,12 +228,15 @@ fn diff_tells_what_files_would_change() {
     candidate.write("new.yaml", &ROUTE.replace("name: books", "name: fresh"));
     let (code, out, err) = ask(&portolan, &["diff", path]);
     assert_eq!((code, err.as_str()), (1, "2 differences: 1 added, 1 changed\n"), "{out}");
-    assert!(out.contains("~ HTTPRoute shop/books (") && out.contains("books.yaml:1:1)"), "{out}");
+    assert!(out.contains("~ HTTPRoute shop/books has changed (") && out.contains("books.yaml:1:1)"), "{out}");
     assert!(out.contains("    ~ spec.hostnames[0]: \"books.test\" → \"other.test\"\n"), "{out}");
-    assert!(out.contains("+ HTTPRoute shop/fresh (") && out.contains("! ResolvedRefs is False"), "{out}");
+    assert!(
+        out.contains("+ HTTPRoute shop/fresh is new (") && out.contains("! ResolvedRefs is False"),
+        "{out}"
+    );
     candidate.write("new.yaml", "kind: [");
     let (code, out, _) = ask(&portolan, &["diff", path]);
-    assert!(code == 2 && out.contains("! not valid YAML") && out.contains("new.yaml:"), "{out}");
+    assert!(code == 2 && out.contains("new.yaml:2:1: not valid YAML"), "{out}");
     candidate.remove("new.yaml");
     candidate.remove("books.yaml");
     let (code, out, _) = ask(&portolan, &["diff", "-o", "json", path]);
@@ -213,6 +245,51 @@ fn diff_tells_what_files_would_change() {
     // Asking has changed nothing.
     assert!(ask(&portolan, &["get", "routes"]).1.contains("books.test"));
     assert_eq!(ask(&portolan, &["diff", "/does/not/exist"]).0, 2);
+}
+
+#[test]
+fn a_change_is_told_by_the_same_sentence_before_it_in_the_log_and_in_the_events() {
+    let (documents, candidate) = (Documents::new(), Documents::new());
+    documents.write("books.yaml", ROUTE);
+    documents.write("old.yaml", &ROUTE.replace("name: books", "name: old"));
+    let portolan = Portolan::builder().config(documents.path()).start();
+    wait::eventually(wait::SOON, "the routes are listed", || {
+        let (_, out, _) = ask(&portolan, &["get", "routes"]);
+        wait::check(out, |out| out.contains("books") && out.contains("old"), String::clone)
+    });
+    let admin = portolan.admin.to_string();
+    let mut follow = Process::start(command().args(["get", "events", "--watch", "--admin", &admin]));
+    candidate.write("books.yaml", &ROUTE.replace("books.test", "other.test"));
+    candidate.write("new.yaml", &ROUTE.replace("name: books", "name: fresh"));
+    let (_, out, _) = ask(&portolan, &["diff", "-o", "json", candidate.path().to_str().unwrap()]);
+    let differences: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let mut sentences = Vec::new();
+    for one in differences["differences"].as_array().unwrap() {
+        sentences.push(one["sentence"].as_str().unwrap().to_owned());
+        let turned =
+            one["details"].as_array().unwrap().iter().filter_map(|line| line.as_str()?.strip_prefix("! "));
+        sentences.extend(turned.map(|turned| format!("{}: {turned}", one["subject"].as_str().unwrap())));
+    }
+    assert!(sentences.len() >= 4, "one new with its conditions, one changed, one gone: {sentences:#?}");
+    for name in ["books.yaml", "new.yaml"] {
+        documents.write(name, &candidate.text(name));
+    }
+    documents.remove("old.yaml");
+    let here = |sentence: &str| {
+        let (from, to) = (candidate.path().to_str().unwrap(), documents.path().to_str().unwrap());
+        sentence.replace(from, to)
+    };
+    for sentence in sentences.iter().map(|sentence| here(sentence)) {
+        wait::eventually(wait::SOON, &format!("the log and the events say: {sentence}"), || {
+            let (_, events, _) = ask(&portolan, &["get", "events", "-o", "json"]);
+            let events: serde_json::Value = serde_json::from_str(&events).unwrap();
+            let items = events["items"].as_array().unwrap();
+            let is_event = items.iter().any(|event| event["message"] == *sentence);
+            let log = portolan.log();
+            wait::check((), |()| is_event && log.contains(&sentence), |()| format!("{events:#}\n{log}"))
+        });
+        follow.line(&sentence, |line| line.contains(&sentence).then_some(()));
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod addresses;
 mod labels;
 mod latency;
 mod names;
+mod reasons;
 mod references;
 mod states;
 mod values;

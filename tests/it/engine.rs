@@ -4,9 +4,11 @@ mod loss;
 mod many;
 mod start;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::support::{http::Response, portolan::Portolan, wait};
+use crate::support::{http::Response, is_busy, note, portolan::Portolan, wait};
 
 /// Waits until `portolan_source_connected` of the engine is so.
 #[track_caller]
@@ -38,6 +40,17 @@ fn ready_with(portolan: &Portolan, words: &str) -> String {
         )
     });
     answer.text()
+}
+
+/// How soon everything is as it should be once the engine can be reached, and how soon its silence is noticed.
+const CONVERGED: Duration = Duration::from_secs(5);
+const NOTICED: Duration = Duration::from_secs(30);
+
+/// Asserts that it took no longer; on a machine that has more to do than it can, that it came at all.
+#[track_caller]
+fn within(promise: Duration, what: &str, took: Duration) {
+    note(&format!("{what} after {took:.2?}"));
+    assert!(took <= promise || is_busy(), "{what} after {took:?}");
 }
 
 /// The name under which a container is reached without a label.

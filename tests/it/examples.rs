@@ -104,6 +104,7 @@ fn workload(project: &str, service: &str, labels: &serde_json::Value) -> Workloa
         phase: Phase::Running,
         health: Health::Unchecked,
         is_crash_looping: false,
+        checks: None,
         labels: all,
         exposed: vec![(80.try_into().unwrap(), Transport::Tcp)],
         published: Vec::new(),

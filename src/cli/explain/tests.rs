@@ -21,7 +21,7 @@ fn the_page_says_who_answers_and_why_the_others_do_not() {
             {"weight": 1, "name": "default/new:80", "status": 503, "why": "1 starting", "endpoints": []},
         ]},
     });
-    insta::assert_snapshot!(page(&explanation), @r"
+    insta::assert_snapshot!(page(&explanation, 0), @r"
     GET http://shop.test:80/blog?a=1
     route: default/shop rule 0
     backend: default/blog:80 (weight 9)

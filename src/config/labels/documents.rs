@@ -43,6 +43,7 @@ pub(super) fn write(groups: Vec<Group<'_>>, taken: &BTreeSet<ResourceId>, proble
         objects: writer.objects.into_values().collect(),
         problems: writer.problems.0,
         resources: resources.collect(),
+        ..Translation::default()
     }
 }
 

@@ -6,7 +6,7 @@ mod properties;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Exposure, LabelSettings, Template, Translation, translate};
+use super::{Exposure, LabelSettings, LeftAlone, Template, Translation, translate};
 use crate::{
     config::check::check_text,
     model::{
@@ -28,6 +28,7 @@ pub(super) fn container(name: &str) -> Builder {
         phase: Phase::Running,
         health: Health::Unchecked,
         is_crash_looping: false,
+        checks: None,
         labels: BTreeMap::new(),
         exposed: Vec::new(),
         published: Vec::new(),
@@ -315,13 +316,19 @@ fn one_offs_and_portolan_itself_are_left_alone() {
     let one_off = replica("shop", "web", 1).label("com.docker.compose.oneoff", "True");
     let own = container("portolan");
     let settings = LabelSettings { own: Some(own.0.id.clone()), ..LabelSettings::default() };
-    assert_eq!(translate(&world([one_off, own]), &settings), Translation::default());
+    is_nothing(translate(&world([one_off, own]), &settings));
 }
 
 #[test]
 fn enable_false_leaves_a_container_alone() {
     let alone = container("web").label("portolan.enable", "false").label("portolan.hots", "a.test");
-    assert_eq!(translated([alone]), Translation::default());
+    is_nothing(translated([alone]));
+}
+
+/// Asserts that nothing was made and nothing is wrong.
+#[track_caller]
+fn is_nothing(translation: Translation) {
+    assert_eq!(Translation { left_alone: BTreeMap::new(), ..translation }, Translation::default());
 }
 
 #[test]
@@ -414,4 +421,34 @@ fn manifests_are_documents_that_say_the_same() {
         assert_eq!(read.manifest, object.manifest);
         assert_eq!(read.resource.meta().created, object.resource.meta().created);
     }
+}
+
+#[test]
+fn a_container_that_nothing_is_made_of_says_why() {
+    let reasons = |settings: &LabelSettings, containers: Vec<Builder>| -> Vec<String> {
+        let containers = world(containers);
+        let translation = translate(&containers, settings);
+        let line = |(id, why): (&WorkloadId, &LeftAlone)| {
+            assert!(!why.message.is_empty());
+            format!("{} {}", containers[id].name, why.reason)
+        };
+        translation.left_alone.iter().map(line).collect()
+    };
+    let own = container("a-own");
+    let settings = LabelSettings { own: Some(own.0.id.clone()), ..LabelSettings::default() };
+    let all = vec![
+        own,
+        container("b-off").label("portolan.enable", "false"),
+        container("c-new").phase(Phase::Created),
+        container("d-dead").phase(Phase::Dead),
+        container("e-web"),
+        container("f-paused").phase(Phase::Paused),
+        container("g-gone").phase(Phase::Gone),
+        replica("shop", "web", 1).label("com.docker.compose.oneoff", "True"),
+    ];
+    let expected = ["a-own Own", "b-off Disabled", "c-new NotStarted", "d-dead Dead", "shop-web-1 OneOff"];
+    assert_eq!(reasons(&settings, all), expected);
+    let strict = LabelSettings { expose_by_default: Exposure::Enabled, ..LabelSettings::default() };
+    let two = vec![container("a"), container("b").label("portolan.enable", "true")];
+    assert_eq!(reasons(&strict, two), ["a NotEnabled"]);
 }

@@ -63,6 +63,7 @@ fn endpoints_are_told_one_by_one() {
             state: EndpointState::Ready,
             message: String::new(),
             weight: 1,
+            checks: None,
         };
         let endpoints = names.iter().map(endpoint).collect();
         let report = BackendReport { name: "shop/web".into(), resolved: String::new(), endpoints };

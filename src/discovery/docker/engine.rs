@@ -258,6 +258,7 @@ fn remedy(request: &str) -> &'static str {
 /// Only what can change a workload, in Docker's words and, where they differ, Podman's.
 fn options(since: i128) -> EventsOptions {
     let actions = [
+        "create",
         "start",
         "die",
         "died",

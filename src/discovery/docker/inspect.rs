@@ -5,11 +5,13 @@
 use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU16, sync::Arc};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerSummary, EndpointSettings, PortMap,
+    ContainerInspectResponse, ContainerState, ContainerSummary, EndpointSettings, HealthConfig, PortMap,
 };
 
 use super::signal::Signal;
-use crate::model::{Attachment, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId};
+use crate::model::{
+    Attachment, CheckTimes, Health, NetworkMode, Phase, Published, Transport, Workload, WorkloadId,
+};
 
 /// One container as `GET /containers/{id}/json` (API 1.24) tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ pub fn inspected(container: ContainerInspectResponse) -> Option<Inspected> {
         phase: phase(&state),
         health: health(&state),
         is_crash_looping: is_crash_looping(&state, container.restart_count),
+        checks: check_times(&state, config.healthcheck.as_ref()),
         labels: config.labels.unwrap_or_default().into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
         exposed: exposed(&config.exposed_ports.unwrap_or_default()),
         published: published(settings.ports.unwrap_or_default()),
@@ -146,6 +149,26 @@ fn health(state: &ContainerState) -> Health {
         Some("unhealthy") => Health::Unhealthy,
         Some(_) | None => Health::Unchecked,
     }
+}
+
+/// `Config.Healthcheck` and `State.Health.Log` (API 1.24), for one that is waited for. While a container starts, newer
+/// engines (API 1.44) may check at another rhythm.
+fn check_times(state: &ContainerState, check: Option<&HealthConfig>) -> Option<CheckTimes> {
+    const DEFAULT: i64 = 30_000_000_000;
+    let health = health(state);
+    if phase(state) != Phase::Running || !matches!(health, Health::Starting | Health::Unhealthy) {
+        return None;
+    }
+    let set = |nanos: Option<i64>| nanos.filter(|nanos| *nanos > 0);
+    let usual = set(check.and_then(|check| check.interval)).unwrap_or(DEFAULT);
+    let first = check.filter(|check| health == Health::Starting && set(check.start_period).is_some());
+    let nanos = set(first.and_then(|check| check.start_interval)).unwrap_or(usual);
+    let ends = state.health.iter().flat_map(|health| health.log.iter().flatten());
+    let last = ends.filter_map(|result| result.end.as_deref()).filter_map(timestamp).next_back();
+    let last = last.or_else(|| state.started_at.as_deref().and_then(timestamp))?;
+    let seconds = (nanos / 1_000_000_000).max(1);
+    let interval = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Some(CheckTimes { interval, last: last.as_second() })
 }
 
 /// The end of the list's `Status`, such as `Up 2 hours (healthy)`.

@@ -42,6 +42,7 @@ pub struct Timing {
 
 /// What comes from outside.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, each for a moment")]
 pub(super) enum Input {
     /// Time has passed; the first one starts everything.
     Tick,
@@ -55,6 +56,7 @@ pub(super) enum Input {
 
 /// What is to be done, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, each for a moment")]
 pub(super) enum Order {
     Version,
     List,
@@ -145,7 +147,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             retry: Duration::from_millis(100),
-            retry_cap: Duration::from_secs(10),
+            retry_cap: Duration::from_secs(3),
             idle: Duration::from_secs(4),
             resync: Duration::from_mins(1),
             poll: Duration::from_secs(2),

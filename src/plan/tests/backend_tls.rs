@@ -200,3 +200,62 @@ fn a_backend_says_itself_how_it_is_verified() {
     let tls = spoken(&good).remove(0).unwrap();
     assert_eq!((&*tls.server_name, tls.authorities, tls.names.len()), ("own.test", Authorities::Anyone, 1));
 }
+
+/// The names of the Gateways that the status of a policy is about.
+fn ancestors(plan: &Plan, name: &str) -> Vec<String> {
+    let parents = &plan.status(Kind::BackendTlsPolicy, name).parents;
+    parents
+        .iter()
+        .map(|one| format!("{} {}/{}", one.parent.kind, one.parent.namespace, one.parent.name))
+        .collect()
+}
+
+#[test]
+fn a_policy_says_its_conditions_for_each_gateway_from_which_requests_come_to_its_targets() {
+    let target = ("", "Service", "web");
+    let other = gateway("other").listener(http("http", 81));
+    let world = |routes: Vec<Thing>| {
+        let mut things = vec![
+            edge().into(),
+            other.clone().into(),
+            container("web").into(),
+            authority().into(),
+            policy("a", target, None).into(),
+            policy("z", target, None).into(),
+        ];
+        things.extend(routes);
+        plan(&assembled(things))
+    };
+    let to = |name: &str, gateway: &str| detached(name).parent(parent(gateway)).to(service_ref("web:80"));
+    let none = world(Vec::new());
+    assert_eq!(ancestors(&none, "a"), [""; 0]);
+    assert_eq!(none.says(Kind::BackendTlsPolicy, "a", "Accepted"), "Accepted: True Accepted");
+    let one = world(vec![to("r", "default/edge").into(), to("lost", "default/nowhere").into()]);
+    assert_eq!(ancestors(&one, "a"), ["Gateway default/edge"]);
+    let both = world(vec![to("r", "default/edge").into(), to("s", "default/other").into()]);
+    for name in ["a", "z"] {
+        assert_eq!(ancestors(&both, name), ["Gateway default/edge", "Gateway default/other"]);
+        let status = both.status(Kind::BackendTlsPolicy, name);
+        assert_eq!((status.conditions.len(), status.is_accepted()), (0, name == "a"), "{status:?}");
+    }
+}
+
+#[test]
+fn a_policy_whose_targets_are_not_there_says_so() {
+    for (target, words) in [
+        (
+            ("", "Service", "gone"),
+            "target `gone`: namespace `default` has no Backend, Service, Compose service, container or network alias of \
+             that name",
+        ),
+        (("portolan.dev", "Backend", "web"), "target `web`: namespace `default` has no Backend of that name"),
+        (
+            ("acme.io", "Thing", "web"),
+            "target `web` has kind `Thing` of group `acme.io`; it must be `Service`, or `Backend` of group `portolan.dev`",
+        ),
+    ] {
+        let plan = plan(&world![edge(), container("web"), policy("tls", target, None), authority()]);
+        let said = plan.says(Kind::BackendTlsPolicy, "tls", "Accepted");
+        assert_eq!(said, format!("Accepted: False TargetNotFound: {words}"));
+    }
+}

@@ -107,7 +107,11 @@ fn only_a_container_that_runs_and_is_healthy_gets_requests() {
             Health::Unchecked,
             "1 down (Exited: container `web` has exited; `docker start web` starts it)".to_owned(),
         ),
-        (Phase::Dead, Health::Unchecked, "1 down (Dead: container `web` is dead)".to_owned()),
+        (
+            Phase::Dead,
+            Health::Unchecked,
+            "1 down (Dead: container `web` is dead or being removed)".to_owned(),
+        ),
         (Phase::Gone, Health::Healthy, "1 down (Removed: container `web` has been removed)".to_owned()),
         (
             Phase::Running,
@@ -400,4 +404,54 @@ fn an_owner_that_is_not_there_takes_its_network_along() {
          so on without end; give one of them a network of its own)"
     );
     assert!(found(&Placement::Host, "web", vec![guest("web", "id-web").into()]).contains("without end"));
+}
+
+// === past the proxy ===
+
+#[test]
+fn a_port_that_is_also_published_on_the_host_is_a_warning() {
+    let forwarded = |host: &str, inside: u16| Published {
+        port: port(inside),
+        transport: Transport::Tcp,
+        host_ip: ip(host),
+        host_port: port(18080),
+    };
+    let said = |published: Published, placement: Placement| {
+        let mut web = container("web").exposing(&[8080]).on(&[("n", "10.0.0.2")]);
+        web.published = vec![published];
+        let mut world = world![edge(), route("r").to(service_ref("web")), web];
+        world.settings.placement = placement;
+        let web = plan(&world).workload("web");
+        assert!(web.routed);
+        web.problems.iter().map(ToString::to_string).collect::<Vec<String>>()
+    };
+    let told = said(forwarded("0.0.0.0", 8080), Placement::Host);
+    let words = "port 8080 of container `web` is also published on the host at 0.0.0.0:18080: clients may bypass the proxy there";
+    assert!(
+        told.len() == 1 && told[0].contains(words) && told[0].contains("-p 127.0.0.1:18080:8080"),
+        "{told:?}"
+    );
+    assert_eq!(said(forwarded("127.0.0.1", 8080), Placement::Host), [""; 0], "nobody else gets there");
+    assert_eq!(said(forwarded("0.0.0.0", 9090), Placement::Host), [""; 0], "another port");
+    assert_eq!(said(forwarded("0.0.0.0", 8080), remote()), [""; 0], "it is the only way there");
+}
+
+#[test]
+fn the_rhythm_of_a_check_that_is_waited_for_is_told() {
+    let checks = Some(CheckTimes { interval: 30, last: 1_000 });
+    for (health, state, words) in [
+        (
+            Health::Starting,
+            EndpointState::Starting,
+            "its HEALTHCHECK has not succeeded yet; it runs every 30 s",
+        ),
+        (Health::Unhealthy, EndpointState::Unhealthy, "its HEALTHCHECK fails; it runs every 30 s"),
+    ] {
+        let web = Workload { checks, ..container("web").health(health).on(&[("n", "10.0.0.2")]) };
+        let plan = plan(&world![edge(), route("r").to(service_ref("web")), web]);
+        let said = plan.route_says("r", "Ready");
+        assert!(said.contains(words) && said.contains(&format!("1 {}", state.as_str())), "{said}");
+        let endpoint = &plan.backends["default/web"].endpoints[0];
+        assert_eq!((endpoint.state, endpoint.checks), (state, checks));
+    }
 }

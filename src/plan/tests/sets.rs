@@ -221,3 +221,16 @@ fn the_most_specific_listener_takes_a_host_whoever_added_it() {
         assert_eq!(plan.answers(host, "/"), Some(&*format!("default/{expected}")), "{host}");
     }
 }
+
+#[test]
+fn a_gateway_counts_the_sets_that_it_has_let_in() {
+    let one = set("default/one").listener(http("one", 81));
+    let two = set("default/two").listener(http("two", 82));
+    let invalid = set("default/invalid").listener(http("x", 81));
+    let counted = |gateway: Gateway| {
+        let plan = plan(&world![gateway, one.clone(), two.clone(), invalid.clone()]);
+        plan.status(Kind::Gateway, "edge").attached_sets
+    };
+    assert_eq!(counted(open_edge()), Some(2), "one listener is a set that has lost its only place");
+    assert_eq!(counted(edge()), Some(0));
+}

@@ -342,3 +342,48 @@ fn routes_of_https_listeners_have_urls_that_say_so() {
     ]);
     assert_eq!(plan.workload("web").urls, ["https://a.test"]);
 }
+
+/// The Gateway `edge` with HTTPS listeners: name, hostname, and the name in the certificate.
+fn several(listeners: &[(&str, Option<&str>, &str)]) -> Snapshot {
+    let mut gateway = gateway("edge");
+    let mut things: Vec<Thing> = Vec::new();
+    for (name, hostname, named) in listeners {
+        let mut one = listener(name, 443, Protocol::Https);
+        one.hostname = hostname.map(|text| HostPattern::parse(text).unwrap());
+        one.tls.certificates = CertificateRefs::Listed(vec![to_secret(name)]);
+        gateway = gateway.listener(one);
+        let kind = "kubernetes.io/tls".into();
+        things.push(Secret { meta: meta(Kind::Secret, name), kind, certificate: Some(key(named)) }.into());
+    }
+    things.push(gateway.into());
+    assembled(things)
+}
+
+#[test]
+fn listeners_that_clients_may_mix_up_say_so() {
+    for (first, second, reason) in [
+        (("a", Some("a.test"), "a.test"), ("b", Some("b.test"), "b.test"), ""),
+        (("a", Some("a.test"), "a.test"), ("b", Some("*.test"), "b.test"), "OverlappingHostnames"),
+        (("a", Some("*.x.a.test"), "a.test"), ("b", Some("*.test"), "b.test"), "OverlappingHostnames"),
+        (("a", Some("a.test"), "a.test"), ("b", None, "b.test"), "OverlappingHostnames"),
+        (("a", Some("a.test"), "*.test"), ("b", Some("b.test"), "b.test"), "OverlappingCertificates"),
+        (("a", Some("a.test"), "*.test"), ("b", Some("b.test"), "*.test"), "OverlappingCertificates"),
+        (("a", Some("a.test"), "*.test"), ("b", Some("b.c.test"), "b.c.test"), ""),
+        // Both: that of certificates is told.
+        (("a", Some("a.test"), "*.test"), ("b", Some("*.test"), "*.test"), "OverlappingCertificates"),
+    ] {
+        let plan = plan(&several(&[first, second, ("far", Some("far.example"), "far.example")]));
+        for (name, other) in [("a", "b"), ("b", "a")] {
+            let said = plan.listener_says(name, "OverlappingTLSConfig");
+            let start = format!("OverlappingTLSConfig: True {reason}: ");
+            assert!(
+                said.starts_with(&start) || (reason.is_empty() && said.is_empty()),
+                "{first:?} {second:?}: {said}"
+            );
+            let named = said.contains(&format!("of listener `{other}` of Gateway default/edge"));
+            assert!(reason.is_empty() || (named && said.contains("421")), "{said}");
+        }
+        let far = plan.listener_says("far", "OverlappingTLSConfig");
+        assert_eq!(far.is_empty(), second.1.is_some(), "only no hostname takes its own: {far}");
+    }
+}

@@ -9,6 +9,7 @@ use crate::model::*;
 
 /// Something that a world holds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a world of a test has few")]
 pub(super) enum Thing {
     Resource(Resource),
     Workload(Workload),
@@ -418,6 +419,7 @@ pub(super) fn container(name: &str) -> Workload {
         phase: Phase::Running,
         health: Health::Unchecked,
         is_crash_looping: false,
+        checks: None,
         labels: BTreeMap::new(),
         exposed: vec![(port(80), Transport::Tcp)],
         published: Vec::new(),

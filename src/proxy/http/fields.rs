@@ -20,6 +20,8 @@ pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-for
 pub(super) static X_FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
 pub(super) static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Why Portolan itself has answered; for those whose word it takes, and never by a backend.
+pub(super) static PORTOLAN_REASON: HeaderName = HeaderName::from_static("portolan-reason");
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -104,6 +106,7 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
     }
     headers.remove(&KEEP_ALIVE);
     headers.remove(&PROXY_CONNECTION);
+    headers.remove(&PORTOLAN_REASON);
     headers.remove(header::UPGRADE);
     // The length is told by how the body came; of two lengths, or two ways to tell it, none goes on.
     if headers.remove(header::TRANSFER_ENCODING).is_some()
@@ -280,6 +283,12 @@ pub(super) fn client_address(headers: &HeaderMap, peer: &Peer<'_>) -> IpAddr {
         }
     }
     address
+}
+
+/// Whether the client may be told names of ours: its own address has to be a trusted one, so that a trusted proxy does not
+/// hand them on to strangers.
+pub(super) fn may_know(client: &Client, trust: Trust, trusted: &[Cidr]) -> bool {
+    trust == Trust::Trusted && trusted.iter().any(|network| network.contains(client.address))
 }
 
 /// An address, perhaps with a port, as proxies write it.

@@ -261,7 +261,7 @@ fn kind(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::Upgrade
         | Refusal::Upload
         | Refusal::NoListener
-        | Refusal::NoRoute
+        | Refusal::NoRoute(_)
         | Refusal::Misdirected
         | Refusal::InvalidRule(_)
         | Refusal::InvalidBackend(_)

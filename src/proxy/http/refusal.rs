@@ -33,10 +33,11 @@ pub(super) enum Refusal {
     Upgrade,
     #[error("the client broke off its request")]
     Upload,
-    #[error("no listener takes this host")]
+    #[error("no listener of this port takes the host")]
     NoListener,
-    #[error("no route matches")]
-    NoRoute,
+    /// By the name of the listener that takes the host.
+    #[error("no route of listener `{0}` matches")]
+    NoRoute(Arc<str>),
     /// RFC 9110 section 15.5.20.
     #[error("the host belongs to another listener than the connection, which was opened for another name")]
     Misdirected,
@@ -93,7 +94,7 @@ impl Refusal {
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoListener | Self::NoRoute(_) => StatusCode::NOT_FOUND,
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -116,7 +117,7 @@ impl Refusal {
             | Self::Method
             | Self::Misdirected => Side::Client,
             Self::NoListener
-            | Self::NoRoute
+            | Self::NoRoute(_)
             | Self::InvalidRule(_)
             | Self::InvalidBackend(_)
             | Self::NoBackend
@@ -146,7 +147,7 @@ impl Refusal {
             Self::Length | Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
             Self::Method => "This method is not allowed.",
             Self::Misdirected => "This connection is for another host.",
-            Self::NoListener | Self::NoRoute => "There is nothing at this address.",
+            Self::NoListener | Self::NoRoute(_) => "There is nothing at this address.",
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."
             }
@@ -158,6 +159,14 @@ impl Refusal {
             }
             Self::Unreachable(_) | Self::Broken(_) | Self::Switched => "The service gave no valid answer.",
         }
+    }
+
+    /// The whole reason with its names, as in the log. What a header cannot carry is a question mark there.
+    pub(super) fn reason(&self) -> HeaderValue {
+        const LONGEST: usize = 1000;
+        let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+        let text: String = format!("{}: {self}", self.side()).chars().map(plain).take(LONGEST).collect();
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
     }
 
     /// The answer, in a form that the client takes.

@@ -61,6 +61,42 @@ async fn actual_requests_reach_the_backend_and_the_filter_has_the_last_word_on_t
 }
 
 #[tokio::test]
+async fn a_preflight_is_answered_for_the_rule_that_gets_the_request_which_it_asks_about() {
+    let server = Server::echo().await;
+    let to = |name: &str, filters| Rule {
+        rule: name.into(),
+        filters,
+        ..rule(backend(vec![endpoint(server.address)]))
+    };
+    // As in the order of precedence: what names a method comes first.
+    let rules = vec![
+        ("PUT", to("put", vec![cors("https://a.test")])),
+        ("POST", to("post", Vec::new())),
+        ("OPTIONS", to("options", Vec::new())),
+    ];
+    let proxy = Proxy::start(config(), by_method(rules));
+    for (method, status) in [("PUT", 204), ("POST", 200), ("DELETE", 200), ("no method", 200)] {
+        let asked = PREFLIGHT.replace("PUT", method);
+        let reply = proxy.request(&asked).await;
+        assert_eq!(reply.status, status, "{method}: {}", reply.head);
+        let allowed = field(&reply.head, "access-control-allow-methods");
+        assert_eq!(allowed, (status == 204).then_some("PUT"), "{method}");
+    }
+    assert_eq!(server.heard().len(), 3, "without a filter a preflight is a request like any other");
+    let plain = "OPTIONS / HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: PUT\r\n\r\n";
+    assert_eq!(proxy.request(plain).await.status, 200, "a browser names the origin");
+    assert_eq!(server.heard().len(), 4);
+}
+
+/// Rules for everything of one method.
+fn by_method(rules: Vec<(&str, Rule)>) -> Table {
+    let method = |name: &str| http::Method::from_bytes(name.as_bytes()).unwrap();
+    let one = |name: &str| [HttpMatch { method: Some(method(name)), ..prefix_match("/") }];
+    let matches: Vec<[HttpMatch; 1]> = rules.iter().map(|(name, _)| one(name)).collect();
+    table_of(rules.into_iter().zip(&matches).map(|((_, rule), one)| (&one[..], Arc::new(rule))).collect())
+}
+
+#[tokio::test]
 async fn a_script_may_read_that_the_backend_is_down() {
     let one = Rule { filters: vec![cors("*")], ..rule(backend(Vec::new())) };
     let proxy = Proxy::start(config(), table(vec![("/", one)]));

@@ -85,7 +85,7 @@ async fn a_line_tells_why_the_answer_is_ours() {
     let lines = lines.values();
     assert_eq!(lines[0]["reason"], "backend: the backend has no endpoint: `b` is not running");
     assert_eq!(lines[0]["requestId"], field(&reply.head, "x-request-id").unwrap());
-    assert_eq!(lines[1]["reason"], "configuration: no route matches");
+    assert_eq!(lines[1]["reason"], "configuration: no route of listener `default/web/http` matches");
     assert_eq!(
         (&lines[2]["status"], &lines[2]["reason"]),
         (&400.into(), &"client: the request is not valid HTTP".into())
@@ -111,4 +111,57 @@ async fn a_client_can_neither_forge_a_line_nor_steer_the_terminal_of_who_reads_i
         assert!(!text.contains(steers) && !text.contains("forged"), "{text:?}");
         assert!(text.contains(r#"me\" 200 5 \"\\\u009b31m\u202e\u0009x"#), "{text}");
     }
+}
+
+#[tokio::test]
+async fn trusted_clients_are_told_the_reason_of_an_error_and_nobody_else_is() {
+    let closed = asked_closed().await;
+    let broken = Rule { invalid: Some("`spec.x`: not served yet".into()), ..rule(backend(Vec::new())) };
+    let rules = || {
+        table(vec![
+            ("/empty", rule(backend(Vec::new()))),
+            ("/broken", broken.clone()),
+            ("/closed", rule(backend(vec![endpoint(closed)]))),
+        ])
+    };
+    let trusted_proxies: Vec<crate::model::Cidr> = vec!["127.0.0.0/8".parse().unwrap()];
+    let trusting = Proxy::start(Config { trusted_proxies, ..config() }, rules());
+    let strange = Proxy::start(config(), rules());
+    for (path, status, reason) in [
+        ("/nothing", 404, "configuration: no route of listener `default/web/http` matches"),
+        ("/broken", 500, "configuration: the rule cannot be served: `spec.x`: not served yet"),
+        ("/closed", 502, "backend: "),
+        ("/empty", 503, "backend: the backend has no endpoint: `b` is not running"),
+        ("/%2f", 400, "client: "),
+    ] {
+        let reply = trusting.request(&get(path)).await;
+        let said = field(&reply.head, "portolan-reason").unwrap_or_default();
+        assert!(reply.status == status && said.starts_with(reason), "{path}: {}", reply.head);
+        // A trusted proxy hands answers on to those that it speaks for.
+        let relayed = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+        for reply in [trusting.request(&relayed).await, strange.request(&get(path)).await] {
+            assert_eq!((reply.status, field(&reply.head, "portolan-reason")), (status, None), "{path}");
+        }
+    }
+    let call =
+        "POST /a.B/C HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+    let reply = trusting.request(call).await;
+    assert!(field(&reply.head, "portolan-reason").is_some(), "{}", reply.head);
+}
+
+#[tokio::test]
+async fn a_backend_cannot_give_a_reason_in_our_name() {
+    let server = Server::answering(|_| {
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nPortolan-Reason: forged\r\n\r\n".to_owned()
+    })
+    .await;
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxy = Proxy::start(Config { trusted_proxies, ..config() }, serving(&[server.address]));
+    let reply = proxy.request(&get("/")).await;
+    assert_eq!((reply.status, field(&reply.head, "portolan-reason")), (503, None));
+}
+
+/// An address at which nothing listens.
+async fn asked_closed() -> SocketAddr {
+    TcpListener::bind(asked()).await.unwrap().local_addr().unwrap()
 }

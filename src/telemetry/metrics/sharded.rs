@@ -173,6 +173,14 @@ impl<const LABELS: usize, V: Part> Family<LABELS, V> {
     }
 }
 
+impl<const LABELS: usize> Family<LABELS, Count> {
+    /// Forgets the series for which `live` does not hold, once they are 0.
+    pub(super) fn retain_used(&self, live: impl Fn(&Labels<LABELS>) -> bool) {
+        let is_used = |parts: &Parts<Count>| parts.iter().flatten().any(|part| part.get() != 0);
+        self.lock().retain(|labels, parts| live(labels) || is_used(parts));
+    }
+}
+
 impl<const LABELS: usize, V: Part> prometheus::core::Collector for Family<LABELS, V> {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.desc]

@@ -52,7 +52,12 @@ fn series_go_with_their_objects() {
     worker.requests([&listener, &name("kept"), &name("b")], 200, "GET").add(1);
     worker.requests([&listener, &none, &none], 404, "GET").add(1);
     worker.upstream_errors(&name("gone"), "refused").add(1);
-    metrics.retain(&LiveNames { listeners: names("l"), routes: names("kept"), backends: names("b") });
+    metrics.retain(&LiveNames {
+        listeners: names("l"),
+        routes: names("kept"),
+        backends: names("b"),
+        ..LiveNames::default()
+    });
     let text = metrics.render();
     assert!(text.contains(r#"route="kept""#) && text.contains(r#"code="404""#), "{text}");
     assert!(!text.contains(r#"route="old""#) && !text.contains(r#"backend="gone""#), "{text}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{connected, host, ready_with, source};
+use super::{CONVERGED, NOTICED, connected, host, ready_with, source, within};
 use crate::support::{
     engine::Engine,
     portolan::Portolan,
@@ -38,7 +38,9 @@ fn an_engine_that_goes_leaves_the_routes_and_is_caught_up_with_when_it_returns()
             "after {signal}: {reached}"
         );
         private.resume();
+        let begun = wait::now();
         connected(&portolan, true);
+        within(CONVERGED, "the engine is back", begun.elapsed());
         let late = private.engine.container("late").port(8080).start();
         portolan.reaches(&host(&late.name), "/", &late.name);
         portolan.reaches(&host(&kept.name), "/", &kept.name);
@@ -73,9 +75,11 @@ fn what_changes_while_the_engine_cannot_be_reached_is_caught_up_with() {
     assert_eq!(portolan.get(&host(&kept.name), "/").unwrap().status, 200);
     assert_eq!(portolan.get(&host(&late.name), "/").unwrap().status, 404);
     proxy.mode(Mode::Pass);
+    let begun = wait::now();
     portolan.reaches(&host(&late.name), "/", &late.name);
     portolan.says(&host(&gone.name), "/", 404);
     portolan.says(&host(&paused.name), "/", 503);
+    within(CONVERGED, "other containers are known", begun.elapsed());
     connected(&portolan, true);
     assert_eq!(source(&portolan)["connected"], true);
     paused.docker("unpause");
@@ -127,17 +131,17 @@ fn a_connection_that_is_dead_without_a_word_is_noticed() {
     let Some(engine) = Engine::local() else { return };
     let proxy = SocketProxy::start(&engine);
     let kept = engine.container("kept").port(8080).start();
-    let portolan = Portolan::builder()
-        .docker(proxy.url())
-        .arguments(["--hold", "0s", "--removal-delay", "0s", "--resync", "2s"])
-        .start();
+    let portolan =
+        Portolan::builder().docker(proxy.url()).arguments(["--hold", "0s", "--removal-delay", "0s"]).start();
     portolan.reaches(&host(&kept.name), "/", &kept.name);
     proxy.mode(Mode::Stall);
+    let begun = wait::now();
     let late = engine.container("late").port(8080).start();
     wait::eventually(wait::SOON * 3, "the silence is noticed", || {
         let value = portolan.metric("portolan_source_connected{source=\"docker\"}");
         wait::check(value, |value| *value == Some(0.0), |value| format!("{value:?}\n{}", portolan.log()))
     });
+    within(NOTICED, "the silence is noticed", begun.elapsed());
     assert_eq!(portolan.get(&host(&kept.name), "/").unwrap().status, 200);
     proxy.mode(Mode::Pass);
     wait::eventually(wait::SOON * 2, "it converges", || {

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use super::{connected, host, ready_with, source};
+use super::{CONVERGED, connected, host, ready_with, source, within};
 use crate::support::{
     engine::Engine,
     manifest,
@@ -83,7 +83,9 @@ fn an_engine_that_appears_later_is_found() {
     assert!(message.contains("docker.sock"), "the socket is named: {message}");
     assert_eq!(portolan.get(&host(&web.name), "/").unwrap().status, 404);
     symlink(engine.socket(), &socket).unwrap();
+    let begun = wait::now();
     portolan.reaches(&host(&web.name), "/", &web.name);
+    within(CONVERGED, "an engine that appeared is followed", begun.elapsed());
     connected(&portolan, true);
 }
 

@@ -6,7 +6,9 @@ use super::World;
 use crate::support::{
     backend::Backend,
     http::{self, Connection},
-    manifest, wait,
+    manifest,
+    portolan::{Documents, Portolan},
+    wait,
 };
 
 fn on(world: &World, port: u16) -> SocketAddr {
@@ -86,6 +88,36 @@ fn a_port_that_another_program_has_is_said_and_taken_when_it_is_free() {
         let object = world.object("gateways", "edge").to_string();
         wait::check(object, |object| !object.contains("PortUnavailable"), String::clone)
     });
+}
+
+#[test]
+fn ports_that_other_programs_have_at_the_start_are_not_fatal_and_taken_when_they_are_free() {
+    let (a, documents) = (Backend::start("a"), Documents::new());
+    let certificate = "apiVersion: portolan.dev/v1alpha1\nkind: Certificate\nmetadata: {name: c}\n\
+                       spec: {hostnames: [one.test], selfSigned: {}}\n---\n";
+    let text = manifest::backend("a", a.address) + &manifest::simple("r", "one.test", "a") + certificate;
+    documents.write("all.yaml", &text);
+    let mut before = Portolan::builder().config(documents.path()).start();
+    before.kill();
+    let (http, https) = (before.http, before.https);
+    let (plain, secure) = (TcpListener::bind(http).unwrap(), TcpListener::bind(https).unwrap());
+    let portolan = Portolan::builder().config(documents.path()).after(before).start();
+    let gateways = || portolan.client(&["get", "gateways", "-o", "json"]);
+    let said = wait::eventually(wait::SOON, "both are told", || {
+        wait::check(gateways()?, |text| text.matches("\"PortUnavailable\"").count() >= 2, String::clone)
+    });
+    for address in [http, https] {
+        let words = format!("cannot listen on {address}: another program listens there");
+        assert!(said.contains(&words) && portolan.log().contains(&words), "{said}\n{}", portolan.log());
+    }
+    drop(plain);
+    portolan.reaches("one.test", "/", "a");
+    assert!(gateways().unwrap().contains("PortUnavailable"), "the other one is still taken");
+    drop(secure);
+    wait::eventually(wait::SOON, "nothing is wrong any more", || {
+        wait::check(gateways()?, |text| !text.contains("PortUnavailable"), String::clone)
+    });
+    Connection::open(https).expect("it listens for HTTPS");
 }
 
 #[test]

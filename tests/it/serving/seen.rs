@@ -140,3 +140,90 @@ fn the_log_is_silent_in_a_steady_state() {
         wait::check(lines, |lines| lines.len() == before.len(), |lines| lines[before.len()..].join("\n"))
     });
 }
+
+/// Every metric of the reference, each with a label that its series must have.
+const REFERENCE: [&str; 16] = [
+    "portolan_http_requests_total{backend=\"default/pair:80\",code=\"200\",listener=\"default/extra/set\",method=\"GET\",route=\"default/pair\"}",
+    "portolan_http_request_duration_seconds_bucket{backend=\"default/pair:80\",listener=\"default/extra/set\",route=\"default/pair\",le=",
+    "portolan_upstream_duration_seconds_bucket{backend=\"default/pair:80\",listener=\"default/extra/set\",route=\"default/pair\",le=",
+    "portolan_upstream_errors_total{backend=\"default/pair:80\",kind=",
+    "portolan_retries_total{backend=\"default/pair:80\"}",
+    "portolan_bytes_total{direction=\"in\"}",
+    "portolan_bytes_total{direction=\"out\"}",
+    "portolan_endpoints{backend=\"default/pair:80\",state=\"ready\"}",
+    "portolan_reconcile_total{result=\"published\"}",
+    "portolan_reconcile_duration_seconds_bucket{",
+    "portolan_reconcile_lag_seconds_bucket{",
+    "portolan_route_table_generation ",
+    "portolan_resources{kind=\"ListenerSet\",status=\"accepted\"}",
+    "portolan_config_valid ",
+    "portolan_source_connected{source=\"docker\"}",
+    "portolan_certificate_expiry_timestamp_seconds{certificate=\"default/shown\",kind=\"Certificate\"}",
+];
+
+#[test]
+fn every_metric_of_the_reference_is_there_and_its_series_go_with_their_objects() {
+    let nowhere = format!("unix://{}", scratch().path().join("none.sock").display());
+    let world = World::with(TO_A, |builder| builder.docker(&nowhere));
+    let port = 8085;
+    let address: std::net::SocketAddr = (world.portolan.http.ip(), port).into();
+    let gateway = manifest::gateway("edge", (address.ip(), 8086).into())
+        .replace("spec:\n", "spec:\n  allowedListeners: {namespaces: {from: All}}\n");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (a, b) = (world.a.address, closed);
+    let more = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {{name: extra}}\nspec:\n  \
+         parentRef: {{name: edge}}\n  listeners: [{{name: set, protocol: HTTP, port: {port}}}]\n---\n\
+         apiVersion: portolan.dev/v1alpha1\nkind: Backend\nmetadata: {{name: pair}}\nspec:\n  endpoints: \
+         [{{address: {}, port: {}}}, {{address: {}, port: {}}}]\n---\n\
+         apiVersion: portolan.dev/v1alpha1\nkind: Certificate\nmetadata: {{name: shown}}\nspec: {{hostnames: \
+         [shown.test], selfSigned: {{}}}}\n---\n",
+        a.ip(),
+        a.port(),
+        b.ip(),
+        b.port()
+    );
+    let to_set = "spec:\n  parentRefs: [{kind: ListenerSet, name: extra}]\n";
+    let route = manifest::simple("pair", "pair.test", "pair").replace("spec:\n", to_set);
+    world.documents.write("gateway.yaml", &gateway);
+    world.documents.write("more.yaml", &(more + &route));
+    let metrics = || world.portolan.admin("/metrics").unwrap().text();
+    let connections = format!("portolan_connections{{listener=\"{address}\",state=");
+    let expected: Vec<&str> =
+        REFERENCE.into_iter().chain([&*connections, "process_cpu_seconds_total "]).collect();
+    wait::eventually(wait::SOON, "every metric has its series", || {
+        // Of two endpoints one refuses, so that there are errors and retries.
+        http::get(address, "pair.test", "/").map_err(|error| error.to_string())?;
+        let text = metrics();
+        let missing = expected.iter().find(|name| !text.lines().any(|line| line.starts_with(**name)));
+        missing.map_or(Ok(()), |missing| Err(format!("no {missing}: {text}")))
+    });
+    world.documents.remove("more.yaml");
+    wait::eventually(wait::SOON, "the series of what is gone are gone", || {
+        let text = metrics();
+        let gone =
+            ["default/pair", "default/extra/set", "ListenerSet", "default/shown", &*address.to_string()];
+        let left = gone.into_iter().find(|name| text.contains(*name));
+        left.map_or(Ok(()), |left| Err(format!("`{left}` is left: {text}")))
+    });
+    assert!(metrics().contains("portolan_config_valid 1"));
+}
+
+#[test]
+fn trusted_clients_read_the_reason_of_an_error_in_a_header_and_explain_agrees() {
+    let rules = "[{matches: [{path: {value: /none}}]}, {matches: [{path: {value: /gone}}], backendRefs: [{name: nobody, port: 80}]}]";
+    let trusting = World::with(rules, |builder| builder.arguments(["--trusted-proxies", "127.0.0.0/8"]));
+    let strange = World::new(rules);
+    for (path, status, words) in [
+        ("/", 404, "no route of listener `default/default/http` matches"),
+        ("/none", 500, "the rule has no backend of a weight above 0"),
+        ("/gone", 500, "backendRef `nobody`: namespace `default` has no Backend"),
+    ] {
+        let answer = trusting.portolan.says("shop.test", path, status);
+        let said = answer.header("portolan-reason").unwrap_or_default();
+        assert!(said.starts_with("configuration: ") && said.contains(words), "{answer}");
+        assert_eq!(strange.portolan.says("shop.test", path, status).header("portolan-reason"), None);
+        let explained = trusting.portolan.shows(&["explain", &format!("http://shop.test{path}")]);
+        assert!(explained.contains(&format!("{status}, ")), "{explained}");
+    }
+}

@@ -143,7 +143,10 @@ fn endpoints(width: Width) -> Vec<Column> {
     if width == Width::Wide {
         columns.push(Column { header: "WEIGHT", cell: |item, _| text(&item["status"]["weight"]) });
     }
-    columns.push(Column { header: "MESSAGE", cell: |item, _| text(&item["status"]["message"]) });
+    let message = |item: &Value, now| {
+        format!("{}{}", text(&item["status"]["message"]), next_check(&item["status"], now))
+    };
+    columns.push(Column { header: "MESSAGE", cell: message });
     columns
 }
 
@@ -185,7 +188,7 @@ fn involved(object: &Value) -> String {
 fn objects() -> Vec<Column> {
     vec![
         Column { header: "KIND", cell: |item, _| text(&item["kind"]) },
-        Column { header: "ACCEPTED", cell: |item, _| condition(&item["status"]["conditions"], "Accepted") },
+        Column { header: "ACCEPTED", cell: |item, _| parents(item, "Accepted") },
         Column { header: "ORIGIN", cell: |item, _| place(item) },
     ]
 }
@@ -197,6 +200,16 @@ pub fn text(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
+}
+
+/// ` (next check in 22 s)`, where an endpoint waits for one; nothing elsewhere.
+pub fn next_check(endpoint: &Value, now: i64) -> String {
+    let check = &endpoint["healthCheck"];
+    let last = check["last"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let (Some(last), Some(interval @ 1..)) = (last, check["interval"].as_i64()) else { return String::new() };
+    // What came of the checks since then is not known; that they go on is.
+    let since = (now - last.as_second()).max(0);
+    format!(" (next check in {} s)", interval - since % interval)
 }
 
 /// Where it was written, and whether that place holds something invalid now.
@@ -223,10 +236,12 @@ fn verdict(condition: &Value) -> String {
     if status == "True" { status } else { format!("{status} ({})", text(&condition["reason"])) }
 }
 
-/// The worst that any parent says.
+/// The worst that any parent says, or the object itself where it has none.
 fn parents(item: &Value, kind: &str) -> String {
-    let verdicts: Vec<_> = list(&item["status"]["parents"])
-        .iter()
+    let status = &item["status"];
+    let parents = list(&status["parents"]).iter().chain(list(&status["ancestors"]));
+    let verdicts: Vec<_> = parents
+        .chain([status])
         .map(|parent| condition(&parent["conditions"], kind))
         .filter(|verdict| verdict != NONE)
         .collect();
@@ -242,7 +257,8 @@ fn parent_names(item: &Value) -> String {
 
 /// What the first condition that is not true says.
 fn first_message(item: &Value) -> String {
-    let conditions = list(&item["status"]["parents"]).iter().flat_map(|parent| list(&parent["conditions"]));
+    let parents = list(&item["status"]["parents"]).iter().chain([&item["status"]]);
+    let conditions = parents.flat_map(|parent| list(&parent["conditions"]));
     let bad = conditions.into_iter().find(|condition| condition["status"] != "True");
     bad.map(|condition| text(&condition["message"])).unwrap_or_default()
 }
@@ -307,7 +323,10 @@ fn why_not(item: &Value) -> String {
         let hint = problem["hint"].as_str().map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("{}: {}{hint}", text(&problem["reason"]), text(&problem["message"]))
     });
-    problems.collect::<Vec<_>>().join(" · ")
+    let left_alone = &item["status"]["leftAlone"];
+    let left_alone = (!left_alone.is_null())
+        .then(|| format!("{}: {}", text(&left_alone["reason"]), text(&left_alone["message"])));
+    problems.chain(left_alone).collect::<Vec<_>>().join(" · ")
 }
 
 fn list(value: &Value) -> &[Value] {

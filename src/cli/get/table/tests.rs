@@ -167,3 +167,20 @@ fn ages_are_short() {
     }
     assert_eq!(age(&json!(null), now), "-");
 }
+
+#[test]
+fn the_next_check_is_told_by_the_time_until_then() {
+    let last = "2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
+    let endpoint = |interval| json!({"healthCheck": {"interval": interval, "last": "2026-01-01T00:00:00Z"}});
+    for (after, told) in [
+        (0, " (next check in 30 s)"),
+        (8, " (next check in 22 s)"),
+        (30, " (next check in 30 s)"),
+        (95, " (next check in 25 s)"),
+    ] {
+        assert_eq!(next_check(&endpoint(30), last + after), told, "{after} s later");
+    }
+    assert_eq!(next_check(&endpoint(30), last - 5), " (next check in 30 s)", "clocks differ");
+    assert_eq!(next_check(&endpoint(0), last), "");
+    assert_eq!(next_check(&json!({"healthCheck": null}), last), "");
+}

@@ -47,6 +47,28 @@ fn a_running_container_is_read_in_full() {
 }
 
 #[test]
+fn the_rhythm_of_a_check_is_read_while_it_is_waited_for() {
+    let at = |status: &str, check: serde_json::Value, log: serde_json::Value| {
+        let health = json!({ "Status": status, "Log": log });
+        let state = json!({ "Status": "running", "StartedAt": "2026-01-01T00:00:10.5Z", "Health": health });
+        read(json!({ "Id": "a", "State": state, "Config": { "Healthcheck": check } })).workload.checks
+    };
+    let log = json!([{ "End": "2026-01-01T00:00:40Z" }, { "End": "2026-01-01T00:01:12.9Z" }]);
+    let second = 1_000_000_000_i64;
+    let times = |interval, last: &str| {
+        let last = last.parse::<jiff::Timestamp>().unwrap().as_second();
+        Some(CheckTimes { interval, last })
+    };
+    let every = json!({ "Interval": 5 * second });
+    assert_eq!(at("unhealthy", every.clone(), log), times(5, "2026-01-01T00:01:12Z"));
+    assert_eq!(at("starting", json!({}), json!([])), times(30, "2026-01-01T00:00:10Z"));
+    let quick = json!({ "Interval": 300 * second, "StartPeriod": 60 * second, "StartInterval": second });
+    assert_eq!(at("starting", quick.clone(), json!(null)), times(1, "2026-01-01T00:00:10Z"));
+    assert_eq!(at("unhealthy", quick, json!(null)), times(300, "2026-01-01T00:00:10Z"));
+    assert_eq!(at("healthy", every, json!([])), None);
+}
+
+#[test]
 fn health_stop_signal_domain_and_ipv6_are_read() {
     let Inspected { workload, stop_signal, .. } = recorded("health");
     assert_eq!((workload.health, workload.is_ready()), (Health::Unhealthy, false));

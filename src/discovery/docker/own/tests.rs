@@ -24,6 +24,7 @@ fn workload(id: &str, mode: NetworkMode) -> Arc<Workload> {
         phase: Phase::Running,
         health: Health::Unchecked,
         is_crash_looping: false,
+        checks: None,
         labels: BTreeMap::new(),
         exposed: Vec::new(),
         published: Vec::new(),

@@ -37,7 +37,7 @@ fn each_refusal_has_its_status() {
         (Refusal::Method, 405, Side::Client),
         (Refusal::Host("x"), 400, Side::Client),
         (Refusal::NoListener, 404, Side::Configuration),
-        (Refusal::NoRoute, 404, Side::Configuration),
+        (Refusal::NoRoute("a/b/c".into()), 404, Side::Configuration),
         (Refusal::InvalidRule(reason.clone()), 500, Side::Configuration),
         (Refusal::InvalidBackend(reason.clone()), 500, Side::Configuration),
         (Refusal::NoBackend, 500, Side::Configuration),
@@ -65,16 +65,25 @@ fn a_page_tells_the_id_and_no_name_of_ours() {
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert!(!page.contains("{{"), "{page}");
     }
-    let json = Refusal::NoRoute.response(Media::Json, Some(&id)).into_body();
+    let json = Refusal::NoRoute("a/b/c".into()).response(Media::Json, Some(&id)).into_body();
     let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!((&value["status"], &value["requestId"]), (&404.into(), &"id-1".into()));
 }
 
 #[test]
 fn a_client_that_breaks_the_rules_is_hung_up_on() {
-    for (refusal, closes) in [(Refusal::Host("x"), true), (Refusal::Method, true), (Refusal::NoRoute, false)]
-    {
+    let unrouted = Refusal::NoRoute("a/b/c".into());
+    for (refusal, closes) in [(Refusal::Host("x"), true), (Refusal::Method, true), (unrouted, false)] {
         let response = refusal.response(Media::Text, None);
         assert_eq!(response.headers().contains_key("connection"), closes, "{refusal}");
     }
+}
+
+#[test]
+fn a_reason_in_a_header_is_one_plain_line_of_bounded_length() {
+    let reason: Arc<str> = format!("`a/b` é\r\nSet-Cookie: x{}", "y".repeat(5_000)).into();
+    let value = Refusal::InvalidRule(reason).reason();
+    let text = value.to_str().unwrap();
+    let start = "configuration: the rule cannot be served: `a/b` ???Set-Cookie: x";
+    assert!(text.starts_with(start) && text.len() == 1_000, "{text}");
 }
