@@ -4,6 +4,7 @@
 //! $ cargo bench --bench compare                                    # everything; about half an hour
 //! $ cargo bench --bench compare -- --peers nginx,haproxy --only small --rounds 5 --seconds 3
 //! $ cargo bench --bench compare -- --binary target/fast/portolan   # another build of Portolan
+//! $ cargo bench --bench compare -- --only "100000 hosts,idle"        # names without their commas
 //! ```
 //!
 //! The proxy has core 0 to itself, with one worker; load generator and backend (an nginx that answers from memory) share
@@ -79,7 +80,9 @@ fn run() -> anyhow::Result<()> {
     let scenarios: Vec<Scenario> = scenario::all()
         .into_iter()
         .filter(|scenario| {
-            options.only.is_empty() || options.only.iter().any(|only| scenario.name.contains(&**only))
+            // A comma is what separates the names.
+            let name = scenario.name.replace(',', "");
+            options.only.is_empty() || options.only.iter().any(|only| name.contains(&**only))
         })
         .collect();
     if scenarios.is_empty() {
@@ -88,8 +91,11 @@ fn run() -> anyhow::Result<()> {
     let mut results = Results::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         measure(&site, &peers, (index, scenario), &options, &mut results);
+        // After each, for a run that is ended before its end.
+        report::write(Path::new(&options.out), &scenarios[..=index], &peers, &results)?;
     }
-    report::write(Path::new(&options.out), &scenarios, &peers, &results)
+    println!("\nwritten: `compare.md` and `compare.svg` in `{}`", options.out);
+    Ok(())
 }
 
 /// All peers in turn, `rounds` times: what the machine does meanwhile hits all of them.

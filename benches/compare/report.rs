@@ -19,11 +19,9 @@ pub(crate) fn write(
 ) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let table = markdown(scenarios, peers, results)?;
-    print!("\n{table}");
     let (table_path, chart_path) = (folder.join("compare.md"), folder.join("compare.svg"));
     fs::write(&table_path, &table).with_context(|| format!("cannot write `{}`", table_path.display()))?;
     fs::write(&chart_path, svg(scenarios, peers, results)?)?;
-    println!("\nwritten: {}, {}", table_path.display(), chart_path.display());
     Ok(())
 }
 
