@@ -1,4 +1,4 @@
-//! Health, readiness, metrics and the read-only API.
+//! Health, readiness, metrics, the API that tells, and the few actions of [`action`].
 //!
 //! | path | answer |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `/api/v1/status` | version, generation, sources, problems |
 //! | `/api/v1/explain?url=` | what becomes of a request and why; `&method=`, `&headers=` with a header a line |
 //! | `POST /api/v1/plan` | what would differ with the documents of the body, `{"files": [[path, text], …]}` |
+//! | `…/api/v1/containers/{name}/{action}` | see [`action`] |
 //! | `/api/v1/{collection}` | `{"apiVersion": "v1", "kind": "List", "items": […]}`; `?namespace=` and `?name=` narrow it, `?watch=true` streams changes as JSON lines |
 //! | `/api/v1/{collection}/{namespace}/{name}` | one object (`/{name}` alone where the kind has no namespace) |
 //!
@@ -15,8 +16,10 @@
 //! fields, [`Collection`] for the names. Errors are `{"kind": "Status", "code", "reason", "message"}`.
 //!
 //! Why so careful on a loopback port: any page in a browser of this machine can send requests here. A request is
-//! answered only if its `Host` is one that such a page cannot have ([`guard`]), and nothing can be changed.
+//! answered only if its `Host` is one that such a page cannot have ([`guard`]), and an action only if it shows the token
+//! ([`token`]).
 
+pub mod action;
 pub mod collection;
 pub mod explain;
 pub mod guard;
@@ -26,13 +29,16 @@ mod respond;
 mod server;
 #[cfg(test)]
 mod tests;
+pub mod token;
 pub mod view;
 mod watch;
 
+pub use action::{Action, Actions, Deed, Done};
 pub use collection::Collection;
 pub use listener::Listener;
 pub use preview::Preview;
 pub use server::serve;
+pub use token::TokenFile;
 
 use crate::{
     model::Report,
@@ -51,6 +57,7 @@ pub struct State {
     /// drain too.
     pub ready: Ready,
     pub metrics: Metrics,
+    pub actions: Actions,
     /// Where it is asked what other documents would change.
     pub previews: tokio::sync::mpsc::Sender<Preview>,
 }

@@ -3,6 +3,7 @@
 //! The control side (sources, controller, admin API) shares the thread that calls [`start`]; the data plane has threads
 //! of its own. What joins them is the published table, and the two acts of opening and closing sockets.
 
+mod actions;
 mod session_key;
 pub mod settings;
 mod supervise;
@@ -89,6 +90,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (admin_stop, admin_watch) = drain::channel();
     let (previews, asked) = mpsc::channel(1);
     inputs.push(preview_inputs(asked));
+    let (to_controller, beside) = mpsc::channel(1);
+    inputs.push(endless(beside));
+    let (ask, actions) = mpsc::channel(actions::QUEUE);
     let admin = match &settings.admin {
         Some(address) => Some(bind_admin(address).await?),
         None => None,
@@ -100,9 +104,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             table: live_table.clone(),
             ready: ready.clone(),
             metrics: metrics.clone(),
+            actions: admin::Actions { token: token(&settings).await?, asked: ask },
             previews,
         };
         tasks.spawn("admin", admin::serve(listener, state, admin_watch));
+        let hands = actions::Hands::new(&settings, to_controller, workers.clone());
+        tasks.spawn("actions", actions::run(actions, hands));
     }
     tasks.spawn("health", prober);
     let (last_words, given_up) = oneshot::channel();
@@ -257,6 +264,21 @@ fn preview_inputs(asked: mpsc::Receiver<admin::Preview>) -> BoxStream<'static, I
         Some((Input::Preview(scan, answer), asked))
     };
     stream::unfold(asked, next).chain(stream::pending()).boxed()
+}
+
+/// What is asked of the controller beside. It does not end either.
+fn endless(asked: mpsc::Receiver<Input>) -> BoxStream<'static, Input> {
+    stream::unfold(asked, async |mut asked| Some((asked.recv().await?, asked)))
+        .chain(stream::pending())
+        .boxed()
+}
+
+/// The file of the token, if there is one: a program that nobody can tell what they may tell it is a mistake.
+async fn token(settings: &Settings) -> anyhow::Result<Option<admin::TokenFile>> {
+    let Some(path) = &settings.admin_token_file else { return Ok(None) };
+    let token = admin::TokenFile(path.clone());
+    token.read().await.context("`--admin-token-file` cannot be used")?;
+    Ok(Some(token))
 }
 
 fn sockets(workers: &Arc<Mutex<Option<Workers>>>) -> Sockets {

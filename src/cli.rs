@@ -3,6 +3,7 @@
 //! [`args`] is what was typed, [`settings`] makes values of it that work, and each command takes those plain values.
 //! Data goes to standard output, everything else to standard error; the exit code is decided here and nowhere else.
 
+pub mod acting;
 pub mod args;
 pub mod check;
 pub mod client;
@@ -10,11 +11,14 @@ pub mod completions;
 pub mod demo;
 pub mod describe;
 pub mod diff;
+pub mod drain;
 pub mod exit;
 pub mod explain;
 pub mod get;
 pub mod health;
 pub mod print;
+pub mod progress;
+pub mod rollout;
 pub mod run;
 pub mod schema;
 pub mod settings;
@@ -39,6 +43,8 @@ fn dispatch(command: args::Command) -> anyhow::Result<Exit> {
         args::Command::Get(args) => get::get(&args),
         args::Command::Describe(args) => describe::describe(&args),
         args::Command::Diff(args) => diff::diff(&args),
+        args::Command::Drain(args) => drain::drain(&args),
+        args::Command::Rollout(args) => rollout::rollout(&args),
         args::Command::Explain(args) => explain::explain(&args),
         args::Command::Health(args) => health::health(&args),
         args::Command::Demo(args) => demo::demo(args),

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod check;
+pub mod compose;
 pub mod convert;
 pub mod diagnostic;
 pub mod emit;

@@ -4,6 +4,7 @@
 //! the next round. The whole world is planned anew each time.
 
 mod difference;
+mod drains;
 mod implicit;
 mod reporter;
 pub mod state;
@@ -28,8 +29,8 @@ use crate::{
     config::{files::Scan, labels::LabelSettings},
     discovery::docker::{Locality, Notice},
     model::{
-        CertificateOrders, Difference, EndpointState, HealthReport, Issued, Kind, Report, ResourceId,
-        Workload, WorkloadId,
+        CertificateOrders, Declined, Difference, DrainAsk, DrainState, EndpointState, HealthReport, Issued,
+        Kind, Report, ResourceId, Workload, WorkloadId,
     },
     plan,
     route::Table,
@@ -70,6 +71,8 @@ pub enum Input {
     Locality(Locality),
     /// What the data plane knows of endpoints that are watched.
     Health(Arc<HealthReport>),
+    /// Drains a container or takes that back: its id or name, what is asked, and where the answer goes.
+    Drain(String, DrainAsk, oneshot::Sender<Result<DrainState, Declined>>),
     /// What would differ with these files? Nothing comes of it but the answer.
     Preview(Scan, oneshot::Sender<Vec<Difference>>),
 }
@@ -159,6 +162,11 @@ impl Controller {
                 let _ = answer.send(self.preview(scan));
                 false
             }
+            Input::Drain(container, ask, answer) => {
+                // It is in effect when it is answered; whoever asked may be gone.
+                let _ = answer.send(self.drain(&container, ask));
+                false
+            }
             input @ (Input::Files(_)
             | Input::Docker(_)
             | Input::Name(..)
@@ -195,6 +203,7 @@ impl Controller {
             self.world.note_unbound(unbound, Instant::now());
             plan = plan::plan(&snapshot);
         }
+        self.world.drains.note(&plan.workloads);
         let published = self.outputs.table.publish(std::mem::take(&mut plan.table));
         self.close_others(&wanted);
         let result = if published { Reconciled::Published } else { Reconciled::Unchanged };

@@ -8,7 +8,7 @@
 //! | 5 | [`cli`] | Arguments, exit codes, printing. |
 //! | 4 | [`app`] | Builds the parts, binds sockets, joins the two sides. |
 //! | 3 | [`controller`] | The one loop: stores → snapshot → plan → publish → report. |
-//! | 3 | [`admin`] | Health, readiness, metrics and the read-only API. |
+//! | 3 | [`admin`] | Health, readiness, metrics, the API that tells, and the few actions. |
 //! | 2 | [`plan`] | `plan(&Snapshot) -> Plan`: decides what is served and explains what is not. Pure. |
 //! | 2 | [`proxy`] | The data plane: reads the table, never writes it. |
 //! | 1 | [`config`] | Reads and watches documents; turns documents and labels into `model` values. |

@@ -9,6 +9,7 @@ mod certificate;
 mod cidr;
 mod cors;
 mod difference;
+mod drain;
 mod gateway;
 mod host;
 mod http_route;
@@ -30,6 +31,7 @@ pub use certificate::{
 pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
 pub use difference::{Difference, DifferenceKind};
+pub use drain::{Declined, DrainAsk, DrainState, Why};
 pub use gateway::{
     AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
     ReferenceGrant,

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -50,6 +51,8 @@ pub struct WorkloadPlan {
     pub urls: Vec<String>,
     /// Why it gets no traffic, if a route wants to send it some; and what is odd about it.
     pub problems: Vec<Problem>,
+    /// Where requests are sent to it.
+    pub addresses: BTreeSet<SocketAddr>,
 }
 
 /// Plans the whole world anew.

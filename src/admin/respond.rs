@@ -13,13 +13,13 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{
-    Collection, State,
+    Collection, State, action,
     collection::{Filter, Item},
     explain,
     guard::Refusal,
@@ -52,8 +52,8 @@ pub(super) struct Failure {
 }
 
 #[derive(Clone)]
-struct Shared {
-    state: State,
+pub(super) struct Shared {
+    pub(super) state: State,
     watchers: Arc<Semaphore>,
     stop: Watch,
 }
@@ -80,7 +80,7 @@ pub(super) fn router(state: State, stop: Watch) -> Router {
         .route("/api/v1/plan", post(plan).layer(DefaultBodyLimit::max(preview::MAX_BODY)))
         .route("/api/v1/{collection}", get(list))
         .route("/api/v1/{collection}/{name}", get(one_without_namespace))
-        .route("/api/v1/{collection}/{namespace}/{name}", get(one).post(action))
+        .route("/api/v1/{collection}/{namespace}/{name}", get(one).post(action::act).delete(action::act))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(shared)
@@ -234,8 +234,13 @@ fn watch(shared: &Shared, collection: Collection, filter: Filter) -> Result<Resp
 
 async fn one(
     Extract(shared): Extract<Shared>,
-    Path((collection, namespace, name)): Path<(String, String, String)>,
+    path: Path<(String, String, String)>,
+    query: Result<Query<action::DeedQuery>, QueryRejection>,
 ) -> Result<Response, Failure> {
+    if action::is_look(&path) {
+        return Ok(action::act(Extract(shared), Method::GET, path, query, HeaderMap::new()).await);
+    }
+    let Path((collection, namespace, name)) = path;
     find(&shared, &collection, Filter { namespace: Some(namespace), name: Some(name) })
 }
 
@@ -284,14 +289,8 @@ fn collection(word: &str) -> Result<Collection, Failure> {
     })
 }
 
-/// Nothing can be changed here without a token, and there is no way to give one yet.
-async fn action() -> Failure {
-    let message = "actions need `--admin-token-file`, which this version does not have yet";
-    Failure::new(StatusCode::FORBIDDEN, "Forbidden", message.to_owned())
-}
-
 async fn method_not_allowed(method: Method) -> Response {
-    let message = format!("the API is read only: `{method}` is not for it");
+    let message = format!("what is asked for is read only: `{method}` is not for it");
     let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
     let mut response = failure.into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -310,7 +309,7 @@ fn plain(status: StatusCode, text: String) -> Response {
     respond(status, TEXT, text)
 }
 
-fn as_json(status: StatusCode, value: &Value) -> Response {
+pub(super) fn as_json(status: StatusCode, value: &Value) -> Response {
     respond(status, JSON, format!("{value}\n"))
 }
 
@@ -327,8 +326,12 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>
 // === impl Failure ===
 
 impl Failure {
-    fn new(status: StatusCode, reason: &'static str, message: String) -> Self {
+    pub(super) fn new(status: StatusCode, reason: &'static str, message: String) -> Self {
         Self { status, reason, message }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
     }
 }
 

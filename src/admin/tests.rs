@@ -1,5 +1,7 @@
 //! The API as a client sees it: over a socket, with a report made by hand.
 
+mod actions;
+
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
@@ -36,6 +38,11 @@ struct Answer {
 }
 
 async fn start(report: Report) -> Running {
+    let actions = Actions { token: None, asked: tokio::sync::mpsc::channel(1).0 };
+    start_with(report, actions).await
+}
+
+async fn start_with(report: Report, actions: Actions) -> Running {
     let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.tcp_address().unwrap();
     let (publisher, reports) = live(report);
@@ -48,6 +55,7 @@ async fn start(report: Report) -> Running {
         table,
         ready: ready.clone(),
         metrics,
+        actions,
         previews: tokio::sync::mpsc::channel(1).0,
     };
     let (stop, watch) = drain::channel();

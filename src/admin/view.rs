@@ -372,12 +372,13 @@ fn problems(problems: &[Problem]) -> Vec<Value> {
         .collect()
 }
 
-fn phase(phase: Phase) -> &'static str {
+pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Created => "created",
         Phase::Running => "running",
         Phase::Paused => "paused",
         Phase::Restarting => "restarting",
+        Phase::Draining => "draining",
         Phase::Terminating => "terminating",
         Phase::Exited => "exited",
         Phase::Dead => "dead",
@@ -385,7 +386,7 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn health(health: Health) -> &'static str {
+pub(super) fn health(health: Health) -> &'static str {
     match health {
         Health::Unchecked => "unchecked",
         Health::Starting => "starting",

@@ -24,6 +24,10 @@ pub struct Settings {
     /// Where the implicit Gateway listens for HTTPS.
     pub https: Option<SocketAddr>,
     pub admin: Option<AdminAddress>,
+    /// The file of the token that actions need; without one there are none.
+    pub admin_token_file: Option<PathBuf>,
+    /// Whether actions may start and stop containers.
+    pub allow_container_actions: bool,
     /// The last known state; `None` keeps none.
     pub state_dir: Option<PathBuf>,
     /// Threads of the data plane.
@@ -132,6 +136,8 @@ impl Default for Settings {
             http: Some(Self::HTTP),
             https: Some(Self::HTTPS),
             admin: Some(AdminAddress::Tcp(Self::ADMIN)),
+            admin_token_file: None,
+            allow_container_actions: false,
             state_dir: None,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             log: LogSettings::default(),

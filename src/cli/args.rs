@@ -1,5 +1,6 @@
 //! What the user typed, and nothing else: stage one of two. [`super::settings`] makes values of it that work.
 
+pub mod actions;
 pub mod parse;
 pub mod run;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use actions::{DrainArgs, RolloutArgs};
 pub use parse::{EngineUrl, ServerAddress, Switch};
 pub use run::RunArgs;
 
@@ -35,6 +37,10 @@ pub enum Command {
     Describe(DescribeArgs),
     /// Show which listener, route, rule and endpoint a request gets, and why not the others
     Explain(ExplainArgs),
+    /// Take a container out of service without breaking off a request
+    Drain(DrainArgs),
+    /// Replace the containers of a Compose service by new ones, without losing a request
+    Rollout(RolloutArgs),
     /// Print the JSON Schemas of the documents
     Schema(SchemaArgs),
     /// Try it out: a proxy, three small backends and a directory of routes to edit

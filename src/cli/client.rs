@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -21,6 +21,10 @@ use crate::runtime::tasks::Tasks;
 #[derive(Clone, Debug)]
 pub struct Client {
     address: ServerAddress,
+    /// What actions show.
+    token: Option<HeaderValue>,
+    /// How long an answer that is read to its end may take.
+    patience: Duration,
 }
 
 /// An answer that was read to its end.
@@ -72,26 +76,44 @@ pub fn list_path(plural: &str, query: &[(&str, Option<&str>)]) -> String {
 
 impl Client {
     pub fn new(address: ServerAddress) -> Self {
-        Self { address }
+        Self { address, token: None, patience: TIMEOUT }
+    }
+
+    /// Shows this token with every request.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = HeaderValue::try_from(format!("Bearer {token}")).ok().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        self
+    }
+
+    /// Waits longer for answers.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Reads an answer to its end, whatever its status.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.read(Method::GET, path, String::new()).await
+        self.ask(Method::GET, path, String::new()).await
     }
 
     /// Sends JSON and reads the answer to its end, whatever its status.
     pub async fn post(&self, path: &str, body: String) -> anyhow::Result<Answer> {
-        self.read(Method::POST, path, body).await
+        self.ask(Method::POST, path, body).await
     }
 
-    async fn read(&self, method: Method, path: &str, body: String) -> anyhow::Result<Answer> {
+    /// Asks and reads the answer to its end, whatever its status.
+    pub async fn ask(&self, method: Method, path: &str, body: String) -> anyhow::Result<Answer> {
         let reading = async {
             let (status, body, _tasks) = self.send(method, path, body).await?;
             let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| self.broken(error))?;
             Ok(Answer { status, body: body.to_bytes() })
         };
-        tokio::time::timeout(TIMEOUT, reading).await.map_err(|_| self.slow())?
+        tokio::time::timeout(self.patience, reading).await.map_err(|_| self.slow())?
     }
 
     /// The objects of a list.
@@ -128,10 +150,10 @@ impl Client {
             ServerAddress::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await;
                 let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                self.exchange(stream, request(method, path, &format!("{host}:{port}"), body)?).await
+                self.exchange(stream, self.request(method, path, &format!("{host}:{port}"), body)?).await
             }
             ServerAddress::Unix(socket) => {
-                let request = request(method, path, "localhost", body)?;
+                let request = self.request(method, path, "localhost", body)?;
                 self.exchange(UnixStream::connect(socket).await, request).await
             }
             ServerAddress::Off => {
@@ -159,6 +181,20 @@ impl Client {
         Ok((response.status(), response.into_body(), tasks))
     }
 
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        host: &str,
+        body: String,
+    ) -> http::Result<Request<Full<Bytes>>> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body))
+    }
+
     fn unreachable(&self, error: io::Error) -> anyhow::Error {
         let hint = if error.kind() == io::ErrorKind::PermissionDenied {
             "the socket is for the controller's own user: run as that user"
@@ -176,13 +212,8 @@ impl Client {
     }
 
     fn slow(&self) -> anyhow::Error {
-        anyhow::anyhow!("`{}` did not answer within {} s", self.address, TIMEOUT.as_secs())
+        anyhow::anyhow!("`{}` did not answer within {} s", self.address, self.patience.as_secs())
     }
-}
-
-fn request(method: Method, path: &str, host: &str, body: String) -> http::Result<Request<Full<Bytes>>> {
-    let request = Request::builder().method(method).uri(path).header(header::HOST, host);
-    request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body))
 }
 
 /// The words of an answer that says no.

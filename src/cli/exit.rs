@@ -13,6 +13,8 @@ pub enum Exit {
     No = 1,
     /// Wrong usage, or input or output that failed: there is no answer.
     Trouble = 2,
+    /// The time was over while requests were still under way.
+    Late = 3,
 }
 
 /// An error with advice that is printed after it.
@@ -49,7 +51,7 @@ pub fn message(error: &anyhow::Error) -> String {
     for cause in error.chain().skip(1) {
         let _ = write!(text, "\n  caused by: {cause}");
     }
-    if let Some(advised) = error.downcast_ref::<Advised>() {
+    if let Some(advised) = error.downcast_ref::<Advised>().filter(|advised| !advised.hint.is_empty()) {
         let _ = write!(text, "\nhint: {}", advised.hint);
     }
     text

@@ -95,6 +95,14 @@ pub fn resolve(
             fields.text("spec.admin", |spec| &spec.admin, parse::admin)?,
             defaults.admin,
         ),
+        admin_token_file: args.admin_token_file.or_else(|| {
+            let file = file?;
+            Some(file.directory.join(file.spec.admin_token_file.as_ref()?))
+        }),
+        allow_container_actions: args
+            .allow_container_actions
+            .or(file.and_then(|file| file.spec.allow_container_actions))
+            .unwrap_or(defaults.allow_container_actions),
         state_dir: switch(
             args.state_dir,
             fields.text("spec.stateDir", |spec| &spec.state_dir, parse::directory)?,
@@ -129,7 +137,7 @@ pub fn resolve(
         proxy_protocol: proxy_protocol(args.proxy_protocol, file),
         resync: or(args.resync, fields.resync()?, defaults.resync),
     };
-    warnings.extend(not_served(file));
+    warnings.extend(nobody_may_act(&settings));
     warnings.extend(nobody_may_introduce(&settings));
     if !settings.compat.is_empty() {
         warnings.push("labels of others are not read yet: `--compat` has no effect".to_owned());
@@ -320,18 +328,14 @@ fn trusted_proxies(flag: Vec<Cidr>, fields: Fields<'_>) -> Result<Vec<Cidr>, Inv
     file.spec.trusted_proxies.iter().map(parse).collect()
 }
 
-/// Fields that are valid and have no effect yet.
-fn not_served(file: Option<&FileConfig>) -> Vec<String> {
-    let Some(file) = file else { return Vec::new() };
-    let mut fields = Vec::new();
-    if file.spec.admin_token_file.is_some() {
-        fields.push("spec.adminTokenFile");
-    }
-    if file.spec.allow_container_actions.is_some() {
-        fields.push("spec.allowContainerActions");
-    }
-    let words = |field| format!("`{field}` of ControllerConfig ({}) has no effect yet", file.origin);
-    fields.into_iter().map(words).collect()
+/// Actions on containers that nobody could ask for.
+fn nobody_may_act(settings: &Settings) -> Option<String> {
+    let has_token = settings.admin_token_file.is_some() && settings.admin.is_some();
+    (settings.allow_container_actions && !has_token).then(|| {
+        "`--allow-container-actions` has no effect: actions are asked for at the admin API with a token; name its file \
+         with `--admin-token-file`"
+            .to_owned()
+    })
 }
 
 // === impl Fields ===

@@ -30,8 +30,11 @@ use std::{
 
 pub use template::{InvalidTemplate, Template};
 
+use self::template::Filled;
 use super::Object;
-use crate::model::{LeftAlone, Origin, Phase, Problem, ResourceId, Severity, Workload, WorkloadId};
+use crate::model::{
+    HostPattern, LeftAlone, Origin, Phase, Problem, ResourceId, Severity, Workload, WorkloadId,
+};
 
 /// What flags and `ControllerConfig` say about labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,16 @@ pub enum Exposure {
     All,
     /// Only those that say `portolan.enable=true`.
     Enabled,
+}
+
+/// The names by which this container alone is known, and no other that serves the same.
+pub fn names_of_one(workload: &Workload, templates: &[Template]) -> Vec<HostPattern> {
+    let of_one = templates.iter().filter(|template| template.is_per_container());
+    let hosts = of_one.filter_map(|template| match template.fill(workload) {
+        Filled::Host(host) => Some(host),
+        Filled::NotApplicable | Filled::NotAHost(_) => None,
+    });
+    hosts.collect()
 }
 
 /// What follows from the labels and names of all containers.
@@ -127,6 +140,7 @@ fn left_alone_by_will(
             _,
             Phase::Running
             | Phase::Paused
+            | Phase::Draining
             | Phase::Restarting
             | Phase::Terminating
             | Phase::Exited

@@ -298,8 +298,10 @@ fn note_container(before: Option<&ContainerReport>, now: &ContainerReport, chang
     }
     for problem in &now.problems {
         if !before.is_some_and(|before| before.problems.contains(problem)) {
-            let is_passing =
-                matches!(problem.reason, "Terminating" | "Exited" | "Removed" | "Starting" | "NotStarted");
+            let is_passing = matches!(
+                problem.reason,
+                "Draining" | "Terminating" | "Exited" | "Removed" | "Starting" | "NotStarted"
+            );
             let weight = match (is_passing, was_routed) {
                 (false, _) if problem.reason == "PublishedPort" => Weight::News,
                 (false, _) => Weight::Warning,

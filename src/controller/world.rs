@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Input, Settings, implicit, reporter::Noted, state, unix_seconds};
+use super::{Input, Settings, drains::Drains, implicit, reporter::Noted, state, unix_seconds};
 use crate::{
     config::{
         self,
@@ -20,8 +20,8 @@ use crate::{
     },
     discovery::docker::{self, Locality, Notice, Own},
     model::{
-        self, HealthReport, Issued, Kind, Origin, Phase, Placement, Problem, Resource, ResourceId, Severity,
-        Snapshot, SourceReport, Workload, WorkloadId,
+        self, HealthReport, HostPattern, Issued, Kind, Origin, Phase, Placement, Problem, Resource,
+        ResourceId, Severity, Snapshot, SourceReport, Workload, WorkloadId,
     },
     runtime::reflect,
 };
@@ -44,6 +44,8 @@ pub(super) struct World {
     remembered: BTreeMap<WorkloadId, Arc<Workload>>,
     /// Containers that are gone, and until when they are remembered.
     gone: BTreeMap<WorkloadId, (Instant, Arc<Workload>)>,
+    /// Containers that are being drained.
+    pub(super) drains: Drains,
     own: Own,
     locality: Locality,
     placement: Placement,
@@ -103,6 +105,7 @@ impl World {
                 .map(|workload| (workload.id.clone(), Arc::new(workload)))
                 .collect(),
             gone: BTreeMap::new(),
+            drains: Drains::default(),
             own: Own::read(),
             locality: Locality::Local,
             placement: Placement::Host,
@@ -145,7 +148,7 @@ impl World {
             Input::Locality(locality) => self.locality = locality,
             Input::Health(health) => self.health = health,
             // Asked of the controller, which does not pass it on.
-            Input::Preview(..) => {}
+            Input::Preview(..) | Input::Drain(..) => {}
         }
     }
 
@@ -204,6 +207,7 @@ impl World {
             self.remembered.clear();
         }
         self.gone.retain(|id, _| !lives(id));
+        self.drains.keep_living(&current);
         self.placement = docker::placement(&self.own, self.locality, &current);
         self.translated = None;
         self.dirty.workloads = true;
@@ -277,6 +281,25 @@ impl World {
         seen
     }
 
+    /// The containers as the engine tells of them.
+    pub(super) fn containers(&mut self) -> BTreeMap<WorkloadId, Arc<Workload>> {
+        self.store.snapshot()
+    }
+
+    pub(super) fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// See [`labels::names_of_one`].
+    pub(super) fn names_of_one(&self, workload: &Workload) -> Vec<HostPattern> {
+        labels::names_of_one(workload, &self.settings.labels.host_templates)
+    }
+
+    /// What was made of labels is made again.
+    pub(super) fn forget_translation(&mut self) {
+        self.translated = None;
+    }
+
     fn workloads(&mut self) -> BTreeMap<WorkloadId, Arc<Workload>> {
         let mut workloads = self.store.snapshot();
         if !self.store.is_ready() {
@@ -285,6 +308,7 @@ impl World {
         for (id, (_, workload)) in &self.gone {
             workloads.insert(id.clone(), workload.clone());
         }
+        self.drains.mark(&mut workloads);
         workloads
     }
 

@@ -1,8 +1,9 @@
-//! Follows the containers of a Docker engine, or of Podman, by reads alone.
+//! Follows the containers of a Docker engine, or of Podman, by reads alone; [`Act`] is what else can be asked of one.
 //!
 //! [`watch`] is a stream that never ends: `machine` decides, `roster` remembers, `inspect` translates, and what
 //! is here does as it is told. Losing the engine removes nothing.
 
+mod act;
 mod api;
 mod endpoint;
 mod engine;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use self::machine::{Input, Machine, Order};
 pub use self::{
+    act::Act,
     api::{Action, Api, Error, Happening, Version},
     endpoint::{Endpoint, Environment, InvalidEndpoint, Locality},
     engine::Engine,

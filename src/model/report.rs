@@ -92,6 +92,8 @@ pub enum EndpointState {
     /// It answered badly, and is left out for a while.
     Ejected,
     Paused,
+    /// It runs, and is left out because an operator asked for it to be drained.
+    Draining,
     Terminating,
     /// Not running.
     Down,
@@ -140,12 +142,13 @@ pub struct EventReport {
 // === impl EndpointState ===
 
 impl EndpointState {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::Starting,
         Self::Unhealthy,
         Self::Ejected,
         Self::Paused,
+        Self::Draining,
         Self::Terminating,
         Self::Down,
         Self::Unreachable,
@@ -158,6 +161,7 @@ impl EndpointState {
             Self::Unhealthy => "unhealthy",
             Self::Ejected => "ejected",
             Self::Paused => "paused",
+            Self::Draining => "draining",
             Self::Terminating => "terminating",
             Self::Down => "down",
             Self::Unreachable => "unreachable",

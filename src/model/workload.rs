@@ -46,6 +46,8 @@ pub enum Phase {
     Restarting,
     /// Its stop signal has been sent: no new requests, those under way finish.
     Terminating,
+    /// An operator asked for it to be drained: no new requests, those under way finish, and it runs on.
+    Draining,
     Exited,
     Dead,
     /// Removed from the engine, remembered for the removal delay.

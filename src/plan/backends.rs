@@ -53,8 +53,8 @@ struct Entry {
 pub(super) struct Resolved {
     pub(super) backend: Arc<route::Backend>,
     pub(super) report: Arc<BackendReport>,
-    /// The containers behind it, ready or not, with why not.
-    pub(super) workloads: Vec<Member>,
+    /// The containers behind it.
+    pub(super) members: Vec<Member>,
     /// Why requests cannot be sent there at all: the standard's reason and words.
     pub(super) failure: Option<Failure>,
 }
@@ -314,10 +314,11 @@ impl<'a> Backends<'a> {
     /// Gives every resolved backend to the plan, and every workload its part.
     pub(super) fn finish(self, plan: &mut Plan) {
         for entry in self.resolved.into_values() {
-            for Member { id, problem, note } in &entry.resolved.workloads {
+            for Member { id, problem, note, address } in &entry.resolved.members {
                 let workload: &mut WorkloadPlan = plan.workloads.entry(id.clone()).or_default();
                 let is_routed = problem.is_none() && entry.urls.is_some();
                 workload.routed |= is_routed;
+                workload.addresses.extend(address.filter(|_| is_routed));
                 let said = problem.as_ref().or(note.as_ref().filter(|_| is_routed));
                 if let Some(said) = said
                     && !workload.problems.contains(said)

@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) problem: Option<Problem>,
     /// What is odd about it although it gets some.
     pub(super) note: Option<Problem>,
+    /// Where it gets them.
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// Which endpoints are spoken to by TLS.
@@ -325,12 +327,16 @@ impl Gathered {
         });
         // Two endpoints at one address would be told apart by nothing that a request could see; the heavier one counts.
         let mut endpoints: BTreeMap<Address, route::Endpoint> = BTreeMap::new();
-        let mut workloads = Vec::new();
+        let mut members = Vec::new();
         for candidate in self.candidates {
             if let Some(id) = &candidate.workload {
                 let problem =
                     candidate.problem().filter(|_| candidate.despite.is_none() || candidate.found.is_err());
-                workloads.push(Member { id: id.clone(), problem, note: candidate.note });
+                let address = match &candidate.found {
+                    Ok(Address::Tcp(address)) => Some(*address),
+                    Ok(Address::Unix(_)) | Err(_) => None,
+                };
+                members.push(Member { id: id.clone(), problem, note: candidate.note, address });
             }
             let Terms { weight, scheme } = candidate.terms;
             let Ok(address) = candidate.found else { continue };
@@ -348,7 +354,7 @@ impl Gathered {
         let reason = if endpoints.is_empty() { report.why_empty() } else { String::new() };
         let policy = self.policy;
         let backend = Arc::new(route::Backend { name, endpoints, policy, reason: reason.into() });
-        Resolved { backend, report, workloads, failure }
+        Resolved { backend, report, members, failure }
     }
 }
 
@@ -408,6 +414,7 @@ impl Candidate {
             | EndpointState::Unhealthy
             | EndpointState::Ejected
             | EndpointState::Paused
+            | EndpointState::Draining
             | EndpointState::Terminating
             | EndpointState::Down => Severity::Warning,
         };

@@ -114,6 +114,11 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
     let (state, reason, message) = match workload.phase {
         Phase::Running => return Ok(()),
         Phase::Paused => (EndpointState::Paused, "Paused", format!("container `{name}` is paused")),
+        Phase::Draining => (
+            EndpointState::Draining,
+            "Draining",
+            format!("container `{name}` is being drained: no new requests, those under way finish"),
+        ),
         Phase::Terminating => {
             (EndpointState::Terminating, "Terminating", format!("container `{name}` has been told to stop"))
         }
@@ -135,6 +140,7 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
         Phase::Paused => Some(format!("`docker unpause {name}` lets it serve again")),
         Phase::Created | Phase::Exited => Some(format!("`docker start {name}` starts it")),
         Phase::Restarting if workload.is_crash_looping => Some(format!("`docker logs {name}` shows why")),
+        Phase::Draining => Some(format!("`portolan drain --cancel {name}` lets it serve again")),
         Phase::Running | Phase::Terminating | Phase::Restarting | Phase::Dead | Phase::Gone => None,
     };
     Err(Refusal { state, reason, message, hint })
@@ -424,7 +430,7 @@ fn find<'a>(snapshot: &'a Snapshot, id: &WorkloadId) -> Option<&'a Workload> {
 /// Whether the network of a container exists, so that others can use it.
 fn has_network(workload: &Workload) -> bool {
     match workload.phase {
-        Phase::Running | Phase::Paused | Phase::Terminating => true,
+        Phase::Running | Phase::Paused | Phase::Draining | Phase::Terminating => true,
         Phase::Created | Phase::Restarting | Phase::Exited | Phase::Dead | Phase::Gone => false,
     }
 }

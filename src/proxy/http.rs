@@ -357,10 +357,10 @@ fn switch(
         .headers()
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let place = exchange.leave();
+    let visit = exchange.leave();
     let stream = if asked.wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
     let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
-    let tunnel = super::upgrade::Tunnel::new(stream, early, place);
+    let tunnel = super::upgrade::Tunnel::new(stream, early, visit);
     let mut headers = response.into_parts().0.headers;
     fields::strip_response(&mut headers);
     headers.remove(header::CONTENT_LENGTH);

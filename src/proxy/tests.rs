@@ -21,6 +21,7 @@ mod streaming;
 mod swaps;
 mod tls;
 mod upgrades;
+mod visits;
 mod watched;
 
 use std::{

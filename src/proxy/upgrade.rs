@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     connection::Connection,
-    upstream::{Place, Stream},
+    upstream::{Stream, Visit},
 };
 
 /// The backend's half of a connection that is not HTTP any more.
@@ -13,8 +13,8 @@ pub(super) struct Tunnel {
     stream: Stream,
     /// What the backend sent right after its answer.
     early: Bytes,
-    /// Its place at the endpoint, to its end.
-    _place: Option<Place>,
+    /// It is under way at the endpoint, to its end.
+    _visit: Option<Visit>,
 }
 
 // === impl Tunnel ===
@@ -23,8 +23,8 @@ impl Tunnel {
     /// For each direction: enough for a frame, little for ten thousand idle WebSockets.
     const BUFFER: usize = 8 << 10;
 
-    pub(super) fn new(stream: Stream, early: Bytes, place: Option<Place>) -> Self {
-        Self { stream, early, _place: place }
+    pub(super) fn new(stream: Stream, early: Bytes, visit: Option<Visit>) -> Self {
+        Self { stream, early, _visit: visit }
     }
 
     /// Copies until both directions have ended, one broke, or the connection is told to abort. `early` is what the

@@ -11,9 +11,11 @@ mod http1;
 pub(super) mod introduction;
 mod multiplex;
 mod shares;
+mod stir;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod vitals;
 mod watch;
 
@@ -24,11 +26,8 @@ use std::{
     net::IpAddr,
     num::NonZeroU32,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Wake, Waker},
+    sync::Arc,
+    task::Waker,
     time::Duration,
 };
 
@@ -48,7 +47,9 @@ use http1::Own;
 pub(super) use http1::read_answer;
 use multiplex::Ticket;
 use shares::Shares;
+use stir::Stir;
 pub(super) use stream::Stream;
+pub(super) use visit::Visit;
 pub(super) use watch::{Crowded, Outcome, Place};
 use watch::{Watch, Watched};
 
@@ -87,6 +88,10 @@ pub(super) struct Endpoint {
     /// How many connections are being opened, and told when that has become useless.
     opening: Cell<u32>,
     left: Notify,
+    /// Requests and tunnels that are under way.
+    visits: Cell<u64>,
+    /// It is not in the table any more, and only finishes what is under way.
+    is_gone: Cell<bool>,
     shared: multiplex::Pool,
     tasks: Rc<RefCell<Tasks>>,
 }
@@ -96,16 +101,6 @@ pub(super) struct Endpoint {
 struct Keeping {
     idle_timeout: Option<Duration>,
     max_requests: Option<NonZeroU32>,
-}
-
-/// Something has happened on a connection that waits: as nobody has asked anything, it is the endpoint that closes it.
-///
-/// Why not leave that to the next use or the next tick: a connection that is not closed while a container still has its
-/// network goes on trying to say goodbye to an address that nobody has, and while the kernel looks for that address in
-/// vain, a new container that was given it cannot be reached for up to a second.
-struct Stir {
-    has_stirred: AtomicBool,
-    told: Arc<Notify>,
 }
 
 /// A connection that is being opened, as long as it is.
@@ -187,6 +182,7 @@ impl Upstreams {
                 Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks)))
             });
             state.keeping.set(keeping);
+            state.is_gone.set(false);
             Slot {
                 endpoint: state.clone(),
                 name: endpoint.name.clone(),
@@ -211,14 +207,16 @@ impl Upstreams {
         }
     }
 
-    /// Closes connections that have waited too long or that the endpoint has closed.
+    /// Closes connections that have waited too long or that the endpoint has closed, and forgets endpoints that are
+    /// gone and have finished.
     pub(super) fn expire(&self, now: Instant, limits: &Limits) {
-        for endpoint in self.endpoints.borrow().values() {
+        self.endpoints.borrow_mut().retain(|_, endpoint| {
             let most = endpoint.keeping.get().idle_timeout.unwrap_or(limits.pool_idle_timeout);
             endpoint.retain(|idle| now.duration_since(idle.since) < most);
             endpoint.slim(now);
             endpoint.shared.expire(now, most);
-        }
+            !endpoint.is_gone.get() || Rc::strong_count(endpoint) > 1
+        });
     }
 
     /// Pends until something happens on a connection that waits. Loses nothing when it is dropped.
@@ -229,7 +227,7 @@ impl Upstreams {
     /// Closes what has been closed at the other end since it was last asked.
     pub(super) fn close_stirred(&self) {
         for endpoint in self.endpoints.borrow().values() {
-            if endpoint.stir.has_stirred.swap(false, Ordering::AcqRel) {
+            if endpoint.stir.take() {
                 endpoint.retain(|_| true);
             }
         }
@@ -260,6 +258,7 @@ impl Upstreams {
         let (identities, names) = members(table);
         self.endpoints.borrow_mut().retain(|(address, tls), endpoint| {
             let stays = identities.contains(&(address, tls));
+            endpoint.is_gone.set(!stays);
             if !stays {
                 endpoint.idle.borrow_mut().clear();
                 endpoint.shared.clear();
@@ -296,7 +295,7 @@ impl Endpoint {
         most_idle: usize,
         (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>),
     ) -> Self {
-        let stir = Arc::new(Stir { has_stirred: AtomicBool::new(false), told: told.clone() });
+        let stir = Arc::new(Stir::new(told));
         let waker = stir.clone().into();
         let (shared, tasks, keeping) = (multiplex::Pool::default(), tasks.clone(), Cell::default());
         let (address, tls) = identity;
@@ -310,6 +309,8 @@ impl Endpoint {
             waker,
             opening: Cell::new(0),
             left: Notify::new(),
+            visits: Cell::new(0),
+            is_gone: Cell::new(false),
             shared,
             tasks,
         }
@@ -362,7 +363,7 @@ impl Endpoint {
 
     fn keep(&self, exchange: Box<Own>, now: Instant) {
         let Keeping { idle_timeout, max_requests } = self.keeping.get();
-        if exchange.is_private {
+        if exchange.is_private || self.is_gone.get() {
             return;
         }
         let is_used_up = max_requests.is_some_and(|most| exchange.served >= most.get());
@@ -388,20 +389,6 @@ impl<'e> Opening<'e> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-    }
-}
-
-// === impl Stir ===
-
-impl Wake for Stir {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.has_stirred.swap(true, Ordering::AcqRel) {
-            self.told.notify_one();
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 mod restarts;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -152,6 +152,27 @@ impl Workers {
     pub fn watch(&self, table: Live<Table>) -> (impl Future<Output = ()> + Send + use<>, Live<HealthReport>) {
         let (publisher, reports) = live(HealthReport::default());
         (health::run(self.seed.fleet.clone(), table, publisher), reports)
+    }
+
+    /// How many requests and tunnels are under way at these addresses, over all workers.
+    pub fn under_way(
+        &self,
+        addresses: &Arc<BTreeSet<SocketAddr>>,
+    ) -> impl Future<Output = u64> + Send + use<> {
+        let ask = |thread: &Thread| {
+            let (sender, answer) = oneshot::channel();
+            thread.tell(Command::Count(addresses.clone(), sender));
+            answer
+        };
+        let answers: Vec<_> = self.threads.iter().map(ask).collect();
+        async {
+            let mut sum = 0;
+            for answer in answers {
+                // A worker that has died has none.
+                sum += answer.await.unwrap_or_default();
+            }
+            sum
+        }
     }
 
     /// Goes on accepting for the configured delay, then stops, lets work under way finish until the configured time is

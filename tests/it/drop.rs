@@ -8,9 +8,13 @@
     reason = "the clock of the machine is what a person waits by"
 )]
 
+mod acting;
+mod drains;
 mod engines;
 mod load;
+mod project;
 mod replicas;
+mod rollouts;
 mod single;
 
 use std::time::Duration;
@@ -41,8 +45,14 @@ impl Scene {
     }
 
     fn at(engine: Engine) -> Self {
+        Self::with(engine, &[])
+    }
+
+    /// With more flags of Portolan's.
+    fn with(engine: Engine, more: &[&str]) -> Self {
         let hold = format!("{}s", HOLD.as_secs());
-        let portolan = Portolan::builder().docker(engine.url()).arguments(["--hold", &hold]).start();
+        let arguments = ["--hold", &hold].into_iter().chain(more.iter().copied());
+        let portolan = Portolan::builder().docker(engine.url()).arguments(arguments).start();
         Self { engine, portolan, host: format!("{}.example.com", unique("drop")) }
     }
 

@@ -50,6 +50,15 @@ pub struct RunArgs {
     #[arg(value_parser = parse::admin)]
     pub admin: Option<Switch<AdminAddress>>,
 
+    /// The file of the token that actions at the API need, such as `portolan drain` [default: none: no actions]
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_ADMIN_TOKEN_FILE", hide_env_values = true)]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Whether actions may also start, stop, restart and remove containers; else the engine is only read [default: false]
+    #[arg(long, value_name = "true|false", env = "PORTOLAN_ALLOW_CONTAINER_ACTIONS", hide_env_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub allow_container_actions: Option<bool>,
+
     /// Where the last known state is kept, to serve from after a restart without an engine
     /// [default: /var/lib/portolan for root, else ~/.local/state/portolan]
     #[arg(long, value_name = "DIR|off", env = "PORTOLAN_STATE_DIR", hide_env_values = true)]

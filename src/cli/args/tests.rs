@@ -227,6 +227,8 @@ fn help_is_short_and_has_examples() {
       get          Show what the running controller knows, as tables or documents
       describe     Show everything about one object: spec, origin, conditions, endpoints, recent events
       explain      Show which listener, route, rule and endpoint a request gets, and why not the others
+      drain        Take a container out of service without breaking off a request
+      rollout      Replace the containers of a Compose service by new ones, without losing a request
       schema       Print the JSON Schemas of the documents
       demo         Try it out: a proxy, three small backends and a directory of routes to edit
       health       Ask a running controller whether it is well
@@ -271,7 +273,8 @@ fn help_is_short_and_has_examples() {
                                           one route as a document, with status and origin
       portolan get endpoints -n shop -w   follow the endpoints of one namespace
     "###);
-    for command in ["run", "check", "describe", "schema", "demo", "health", "completions"] {
+    for command in ["run", "check", "describe", "drain", "rollout", "schema", "demo", "health", "completions"]
+    {
         let help = help(&format!("portolan {command} --help"));
         assert!(help.contains("Examples:"), "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

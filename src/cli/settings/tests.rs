@@ -160,12 +160,23 @@ fn the_state_is_kept_where_services_of_that_user_keep_theirs() {
 }
 
 #[test]
-fn a_field_without_effect_is_not_skipped_in_silence() {
-    let resolved = resolve(args(""), Some(&file(r#"{"adminTokenFile": "t"}"#)), &home()).unwrap();
+fn what_is_said_without_effect_is_not_skipped_in_silence() {
+    let warnings = |line: &str, spec: &str| resolve(args(line), Some(&file(spec)), &home()).unwrap().warnings;
+    let told = warnings("", r#"{"allowContainerActions": true}"#);
+    assert!(told.len() == 1 && told[0].contains("`--admin-token-file`"), "{told:?}");
+    let both = r#"{"allowContainerActions": true, "adminTokenFile": "t"}"#;
+    assert_eq!(warnings("", both).len(), 0);
+    assert_eq!(warnings("--admin off", both).len(), 1);
+    assert_eq!(warnings("--allow-container-actions=false", r#"{"allowContainerActions": true}"#).len(), 0);
     assert_eq!(
-        resolved.warnings,
-        ["`spec.adminTokenFile` of ControllerConfig (conf/portolan.yaml:1:1) has no effect yet"]
+        (warnings("--https 443 --compat caddy", "{}").len(), warnings("--https off", "{}").len()),
+        (1, 0)
     );
-    let warnings = |line: &str| resolve(args(line), None, &home()).unwrap().warnings.len();
-    assert_eq!((warnings("--https 443 --compat caddy"), warnings("--https off")), (1, 0));
+}
+
+#[test]
+fn the_token_of_the_document_is_beside_it_and_a_flag_wins() {
+    let said = |line: &str| settings(line, r#"{"adminTokenFile": "t"}"#).admin_token_file;
+    assert_eq!(said(""), Some("conf/t".into()));
+    assert_eq!(said("--admin-token-file x"), Some("x".into()));
 }

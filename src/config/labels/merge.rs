@@ -201,6 +201,7 @@ fn is_passive(workload: &Workload) -> bool {
         Phase::Running
         | Phase::Paused
         | Phase::Restarting
+        | Phase::Draining
         | Phase::Terminating
         | Phase::Exited
         | Phase::Gone => false,

@@ -116,6 +116,18 @@ impl FromStr for Version {
 // === impl Error ===
 
 impl Error {
+    /// The engine's own status, if it gave one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable { .. }
+            | Self::Ended => None,
+        }
+    }
+
     /// Whether it concerns one answer and not the engine: the rest goes on.
     pub fn is_local(&self) -> bool {
         match self {

@@ -23,6 +23,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStre
 use http::uri::PathAndQuery;
 
 use super::{
+    act::Act,
     api::{Action, Api, Error, Happening, Version},
     endpoint::Endpoint,
     inspect::{self, Inspected, Sighting},
@@ -89,13 +90,17 @@ impl Engine {
         self.shared.pinned.store(packed, Ordering::Release);
     }
 
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         request: &'static str,
         ask: impl AsyncFnOnce(Docker) -> Result<T, BollardError>,
     ) -> Result<T, Error> {
         let client = self.client()?;
-        let limit = if request == INSPECT { Self::INSPECT_TIMEOUT } else { Self::TIMEOUT };
+        let limit = match request {
+            INSPECT => Self::INSPECT_TIMEOUT,
+            act if Act::remedy(act).is_some() => Self::ACT_TIMEOUT,
+            _ => Self::TIMEOUT,
+        };
         // bollard's own limit covers the head of an answer only.
         match tokio::time::timeout(limit, ask(client)).await {
             Ok(answer) => answer.map_err(|error| self.error(request, error)),
@@ -251,7 +256,7 @@ fn remedy(request: &str) -> &'static str {
     match request {
         EVENTS => "EVENTS=1",
         VERSION => "VERSION=1",
-        _ => "CONTAINERS=1",
+        _ => Act::remedy(request).unwrap_or("CONTAINERS=1"),
     }
 }
 

@@ -175,6 +175,7 @@ fn a_container_is_told_the_urls_that_lead_to_it() {
                 "http://web.test/shop".into(),
             ],
             problems: Vec::new(),
+            addresses: [SocketAddr::from(([172, 17, 0, 70], 80))].into(),
         }
     );
 }

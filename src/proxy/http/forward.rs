@@ -22,7 +22,9 @@ use super::{
 use crate::{
     model::Timeouts,
     proxy::{
-        upstream::{Ask, Backend, Crowded, Endpoint, Exchange, Failure, Outcome, Picked, Protocol, Slot},
+        upstream::{
+            Ask, Backend, Crowded, Endpoint, Exchange, Failure, Outcome, Picked, Protocol, Slot, Visit,
+        },
         worker::Worker,
     },
     route::{Address, Rule},
@@ -285,6 +287,7 @@ pub(super) async fn attempt(
 ) -> Result<(Response<()>, Exchange), Failed> {
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
+    let visit = Visit::new(&slot.endpoint, place);
     // Pinned here: a future of this size is not to be moved.
     let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
     let result = within(deadline, sending).await;
@@ -305,7 +308,7 @@ pub(super) async fn attempt(
         watched.observe(outcome);
     }
     result.map(|(response, mut exchange)| {
-        exchange.enter(place);
+        exchange.enter(visit);
         (response, exchange)
     })
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::Share,
     proxy::{
-        upstream::{Ask, Backend, Exchange, Picked},
+        upstream::{Ask, Backend, Exchange, Picked, Visit},
         worker::Worker,
     },
 };
@@ -104,7 +104,7 @@ impl Copy {
     }
 
     async fn exchange(&self, body: VecDeque<Bytes>) -> Option<()> {
-        let Picked { slot, place: _place } = self.backend.pick(&Ask {
+        let Picked { slot, place } = self.backend.pick(&Ask {
             failed: &[],
             head: &self.head,
             client: self.client.0,
@@ -112,6 +112,7 @@ impl Copy {
             now: self.worker.now(),
             home: None,
         })?;
+        let _visit = Visit::new(&slot.endpoint, place);
         let request = Request::from_parts(self.head.clone(), RequestBody::Kept(body));
         let (client, port) = self.client;
         let introduction = slot.introduction(client, port);

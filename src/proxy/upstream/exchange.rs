@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Own, Place, Stream, multiplex::Ticket};
+use super::{super::http::RequestBody, Endpoint, Own, Stream, Visit, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
@@ -94,19 +94,19 @@ impl Exchange {
         }
     }
 
-    /// Holds the request's place at the endpoint as long as it is under way.
-    pub(in crate::proxy) fn enter(&mut self, place: Option<Place>) {
+    /// Counts the request at the endpoint as long as it is under way.
+    pub(in crate::proxy) fn enter(&mut self, visit: Visit) {
         match self {
-            Self::Own(own) => own.place = place,
-            Self::Shared(ticket) => ticket.place = place,
+            Self::Own(own) => own.visit = Some(visit),
+            Self::Shared(ticket) => ticket.visit = Some(visit),
         }
     }
 
-    /// The place of the request that is on it: for what the connection becomes.
-    pub(in crate::proxy) fn leave(&mut self) -> Option<Place> {
+    /// The request that is on it: for what the connection becomes.
+    pub(in crate::proxy) fn leave(&mut self) -> Option<Visit> {
         match self {
-            Self::Own(own) => own.place.take(),
-            Self::Shared(ticket) => ticket.place.take(),
+            Self::Own(own) => own.visit.take(),
+            Self::Shared(ticket) => ticket.visit.take(),
         }
     }
 

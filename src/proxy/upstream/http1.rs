@@ -22,7 +22,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::{io::AsyncWrite as _, time::Instant};
 use tokio_util::io::poll_read_buf;
 
-use super::{super::http::RequestBody, Endpoint, Failure, Place, Stream, credentials};
+use super::{super::http::RequestBody, Endpoint, Failure, Stream, Visit, credentials};
 use body::{Decoder, Encoder, Piece};
 use head::{Head, Keeps, Length};
 
@@ -45,8 +45,8 @@ pub(in crate::proxy) struct Own {
     pub(super) is_reused: bool,
     /// It is one client's: it is not kept for others.
     pub(super) is_private: bool,
-    /// Of the request that is on it, where those are counted.
-    pub(super) place: Option<Place>,
+    /// The request that is on it.
+    pub(super) visit: Option<Visit>,
     /// Requests that were answered over it.
     pub(super) served: u32,
 }
@@ -116,7 +116,7 @@ impl Own {
             state: State::Open,
             is_reused: false,
             is_private: false,
-            place: None,
+            visit: None,
             served: 0,
         })
     }
@@ -305,7 +305,7 @@ impl Own {
 
     pub(super) fn finish(mut self: Box<Self>, now: Instant) {
         self.is_reused = true;
-        self.place = None;
+        self.visit = None;
         self.served = self.served.saturating_add(1);
         let is_over = self.download.is_done() && self.upload.is_none() && self.output.is_empty();
         if self.state != State::Busy || !is_over {

@@ -27,7 +27,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{super::http::RequestBody, Failure, Place};
+use super::{super::http::RequestBody, Failure, Visit};
 use crate::runtime::{
     Tasks,
     nest::{Nest, Starter},
@@ -56,8 +56,8 @@ pub(in crate::proxy) struct Ticket {
     shared: Rc<Shared>,
     /// Whether the connection has carried others before.
     pub(super) is_reused: bool,
-    /// At the endpoint, where those are counted.
-    pub(super) place: Option<Place>,
+    /// The request.
+    pub(super) visit: Option<Visit>,
     /// Of the requests, as the endpoint is told.
     pub(super) scheme: uri::Scheme,
     /// The response that comes.
@@ -230,7 +230,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 impl Ticket {
     fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused: false, place: None, scheme: uri::Scheme::HTTP, incoming: None }
+        Self { shared, is_reused: false, visit: None, scheme: uri::Scheme::HTTP, incoming: None }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.

@@ -2,7 +2,10 @@
 
 mod watched;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use super::*;
 use crate::model::{BackendPolicy, Scheme};
@@ -93,4 +96,21 @@ fn what_is_not_in_the_table_is_forgotten() {
     assert_eq!(upstreams.endpoints.borrow().len(), 2);
     upstreams.sweep(&Table::default());
     assert_eq!((upstreams.endpoints.borrow().len(), upstreams.turns.borrow().len()), (0, 0));
+}
+
+#[test]
+fn what_is_under_way_counts_also_when_its_endpoint_has_left_the_table() {
+    let (upstreams, limits) = (Upstreams::default(), Limits::default());
+    let endpoint = pick(&backend(&upstreams, &[1]), &[]).unwrap().endpoint.clone();
+    let address = BTreeSet::from([SocketAddr::from(([10, 0, 0, 0], 80))]);
+    let visits = [(); 2].map(|()| Visit::new(&endpoint, None));
+    drop(endpoint);
+    assert_eq!((upstreams.visits(&address), upstreams.visits(&BTreeSet::new())), (2, 0));
+    upstreams.sweep(&Table::default());
+    upstreams.expire(Instant::now(), &limits);
+    assert_eq!(upstreams.visits(&address), 2);
+    drop(visits);
+    assert_eq!(upstreams.visits(&address), 0);
+    upstreams.expire(Instant::now(), &limits);
+    assert!(upstreams.endpoints.borrow().is_empty(), "nothing is left of it");
 }

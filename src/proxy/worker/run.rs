@@ -1,6 +1,13 @@
 //! The thread's own work: commands, the tick, new tables.
 
-use std::{collections::BTreeMap, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -25,6 +32,8 @@ pub(in crate::proxy) enum Command {
     Open(SocketAddr, std::net::TcpListener),
     /// Accept what waits in the queue, then no more; finish the connections that came by it.
     Close(SocketAddr),
+    /// How many requests and tunnels are under way at these addresses?
+    Count(Arc<BTreeSet<SocketAddr>>, oneshot::Sender<u64>),
     /// Stop accepting and finish; after the time is over, abort. The answer is how it went.
     Drain(Duration, oneshot::Sender<Drained>),
     /// As a fault of ours would.
@@ -77,6 +86,10 @@ pub(in crate::proxy) async fn run(
                 Some(Command::Close(address)) => {
                     listeners.remove(&address);
                     worker.tell(Word::Finish, |connection| connection.socket == address);
+                }
+                Some(Command::Count(addresses, answer)) => {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(worker.upstreams.visits(&addresses));
                 }
                 Some(Command::Drain(time, answer)) => {
                     listeners.clear();
@@ -317,8 +330,6 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::runtime::{Builder, LocalOptions};
 
     use super::*;
