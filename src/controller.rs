@@ -1,7 +1,7 @@
 //! The one loop: stores → snapshot → plan → publish → report.
 //!
 //! Any change wakes it; the first is acted on at once, and what comes while a plan is being applied is taken together in
-//! the next round. The whole world is planned anew each time.
+//! the next round. The plan is that of the whole world; what comes of a route that nothing has touched is kept.
 
 mod difference;
 mod drains;
@@ -26,13 +26,16 @@ use tokio::{
 };
 
 use crate::{
-    config::{files::Scan, labels::LabelSettings},
+    config::{
+        files::{Scan, Update},
+        labels::LabelSettings,
+    },
     discovery::docker::{Locality, Notice},
     model::{
         CertificateOrders, Declined, Difference, DrainAsk, DrainState, EndpointState, HealthReport, Issued,
-        Kind, Report, ResourceId, Workload, WorkloadId,
+        Kind, Report, ResourceId,
     },
-    plan,
+    plan::{self, Planner},
     route::Table,
     runtime::live::Publisher,
     telemetry::metrics::{LiveNames, Metrics, Reconciled},
@@ -62,7 +65,7 @@ pub struct Settings {
 /// Something that a source has seen.
 #[derive(Debug)]
 pub enum Input {
-    Files(Scan),
+    Files(Update),
     Docker(Notice),
     Name(Arc<str>, Result<Vec<IpAddr>, Arc<str>>),
     /// What became of the certificate of an object.
@@ -108,8 +111,10 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         outputs,
         world: World::new(settings, Instant::now()),
         reporter: Reporter::default(),
+        planner: Planner::default(),
         open: BTreeSet::new(),
         has_published: false,
+        tidy_at: None,
     };
     let (mut is_news, mut since) = (false, Instant::now());
     loop {
@@ -125,13 +130,14 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
                 None => return,
             },
             // Nothing is lost when this arm is dropped: the deadline is computed anew.
-            () = sleep_until(controller.world.deadline()) => {}
+            () = sleep_until(controller.deadline()) => {}
         }
         since = Instant::now();
         while let Some(Some(input)) = inputs.next().now_or_never() {
             is_news |= controller.take(input);
         }
         is_news |= controller.world.expire(Instant::now());
+        controller.tidy(Instant::now());
     }
 }
 
@@ -145,10 +151,13 @@ async fn sleep_until(deadline: Option<Instant>) {
 struct Controller {
     outputs: Outputs,
     world: World,
+    planner: Planner,
     reporter: Reporter,
     /// The addresses that are bound.
     open: BTreeSet<SocketAddr>,
     has_published: bool,
+    /// When former tables and reports are looked at next, and how long after that again.
+    tidy_at: Option<(Instant, Duration)>,
 }
 
 // === impl Controller ===
@@ -172,10 +181,7 @@ impl Controller {
             | Input::Name(..)
             | Input::Certificate(..)
             | Input::Locality(_)
-            | Input::Health(_)) => {
-                self.world.apply(input, Instant::now());
-                true
-            }
+            | Input::Health(_)) => self.world.apply(input, Instant::now()),
         }
     }
 
@@ -183,31 +189,33 @@ impl Controller {
     fn preview(&mut self, scan: Scan) -> Vec<Difference> {
         let (reporter, generation) = (&self.reporter, self.outputs.table.version().max(1));
         self.world.with_files(scan, |world| {
-            let snapshot = world.snapshot();
-            let plan = plan::plan(&snapshot);
-            reporter.preview(facts(world, &snapshot.workloads, (plan, generation)))
+            world.refresh();
+            let plan = plan::plan(world.snapshot());
+            reporter.preview(facts(world, (plan, generation)))
         })
     }
 
     /// Plans the world as it is now and puts the plan into effect: open first, then publish, then close.
     fn reconcile(&mut self, since: Instant) {
         let started = Instant::now();
-        let mut snapshot = self.world.snapshot();
+        self.world.refresh();
+        let snapshot = self.world.snapshot();
         tell(&self.outputs.names, snapshot.names_to_resolve());
         tell(&self.outputs.certificates, snapshot.certificates_to_issue());
-        let mut plan = plan::plan(&snapshot);
+        let mut plan = self.planner.plan(snapshot);
         let wanted: BTreeSet<SocketAddr> = plan.table.sockets().copied().collect();
         let unbound = self.open(&wanted);
-        if unbound != snapshot.unbound {
-            snapshot.unbound.clone_from(&unbound);
+        if unbound != self.world.snapshot().unbound {
             self.world.note_unbound(unbound, Instant::now());
-            plan = plan::plan(&snapshot);
+            plan = self.planner.plan(self.world.snapshot());
         }
         self.world.drains.note(&plan.workloads);
+        let planned = started.elapsed();
         let published = self.outputs.table.publish(std::mem::take(&mut plan.table));
         self.close_others(&wanted);
         let result = if published { Reconciled::Published } else { Reconciled::Unchanged };
-        self.outputs.metrics.reconciled(result, started.elapsed());
+        let applied = started.elapsed();
+        self.outputs.metrics.reconciled(result, applied);
         if published {
             self.outputs.metrics.reconcile_lag(since.elapsed());
         }
@@ -216,10 +224,36 @@ impl Controller {
             self.outputs.metrics.source_drift("docker", u64::try_from(drift).unwrap_or(u64::MAX));
         }
         let generation = self.outputs.table.version().max(1);
-        let facts = facts(&self.world, &snapshot.workloads, (plan, generation));
-        let report = self.reporter.report(facts);
+        let report = self.reporter.report(facts(&self.world, (plan, generation)));
         self.measure(&report);
         self.outputs.report.publish(report);
+        self.tidy_at = Some((Instant::now() + Self::TIDY, Self::TIDY));
+        tracing::debug!(
+            waited = ?started.duration_since(since),
+            ?planned,
+            published = ?applied.saturating_sub(planned),
+            reported = ?started.elapsed().saturating_sub(applied),
+            "reconciled"
+        );
+    }
+
+    /// How long after a table the one before is no longer used, most often.
+    const TIDY: Duration = Duration::from_millis(500);
+
+    fn deadline(&self) -> Option<Instant> {
+        self.world.deadline().into_iter().chain(self.tidy_at.map(|(at, _)| at)).min()
+    }
+
+    /// Drops former tables and reports that nobody uses, off this thread; looks again ever less often for those that
+    /// somebody does.
+    fn tidy(&mut self, now: Instant) {
+        const MOST: Duration = Duration::from_mins(1);
+        let Some((_, pause)) = self.tidy_at.filter(|(at, _)| *at <= now) else { return };
+        let unused = (self.outputs.table.take_unused(), self.outputs.report.take_unused());
+        drop(tokio::task::spawn_blocking(move || drop(unused)));
+        let is_held = self.outputs.table.has_former() || self.outputs.report.has_former();
+        let pause = (pause * 2).min(MOST);
+        self.tidy_at = is_held.then_some((now + pause, pause));
     }
 
     /// Brings the gauges level with the report, and forgets the series of what is gone.
@@ -279,16 +313,12 @@ impl Controller {
 }
 
 /// What there is to report of a plan of the world.
-fn facts<'a>(
-    world: &'a World,
-    workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
-    (plan, generation): (plan::Plan, u64),
-) -> Facts<'a> {
+fn facts(world: &World, (plan, generation): (plan::Plan, u64)) -> Facts<'_> {
     Facts {
         plan,
         objects: world.objects(),
         stale: world.stale(),
-        workloads,
+        workloads: &world.snapshot().workloads,
         labels: world.labels(),
         sources: world.sources(),
         problems: world.problems(),

@@ -2,7 +2,7 @@
 //!
 //! The steps, in order: [`gateways`] finds the [`listeners`], [`routes`] attaches routes to them ([`parents`] says to
 //! which), asking [`backends`] what each reference leads to, which looks it up by [`names`] and collects [`candidates`],
-//! asking [`endpoints`] for the address and port of each container.
+//! asking [`endpoints`] for the address and port of each container. [`planner`] does that for the routes that need it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    model::{BackendReport, Condition, Kind, Problem, Resource, ResourceId, Snapshot, Status, WorkloadId},
+    model::{BackendReport, Condition, Kind, Problem, ResourceId, Snapshot, Status, WorkloadId},
     route::Table,
 };
 
@@ -26,17 +26,20 @@ mod listeners;
 mod names;
 mod overlaps;
 mod parents;
+mod planner;
 mod routes;
 mod sets;
 mod statuses;
 mod tls;
 mod words;
 
+pub use planner::Planner;
+
 /// Everything that follows from a [`Snapshot`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub table: Table,
-    pub statuses: BTreeMap<ResourceId, Status>,
+    pub statuses: BTreeMap<ResourceId, Arc<Status>>,
     /// By name; those that a route refers to.
     pub backends: BTreeMap<Arc<str>, Arc<BackendReport>>,
     pub workloads: BTreeMap<WorkloadId, WorkloadPlan>,
@@ -57,22 +60,7 @@ pub struct WorkloadPlan {
 
 /// Plans the whole world anew.
 pub fn plan(snapshot: &Snapshot) -> Plan {
-    let mut plan = Plan::default();
-    let mut gateways = gateways::Gateways::new(snapshot);
-    let mut backends = backends::Backends::new(snapshot);
-    for resource in snapshot.resources.values() {
-        if let Resource::HttpRoute(route) = resource {
-            let status = routes::attach(route, &mut gateways, &mut backends);
-            plan.statuses.insert(route.meta.id.clone(), status);
-        }
-    }
-    plan.statuses.extend(statuses::passive(snapshot, &backends));
-    let (table, gateway_statuses) = gateways.finish();
-    plan.table = table;
-    plan.statuses.extend(gateway_statuses);
-    mark_conflicts(&mut plan);
-    backends.finish(&mut plan);
-    plan
+    Planner::default().plan(snapshot)
 }
 
 /// Says so where an older route takes all that a match of a route could get.
@@ -93,6 +81,7 @@ fn mark_conflicts(plan: &mut Plan) {
     }
     for (id, words) in losers {
         if let Some(status) = plan.statuses.get_mut(&id) {
+            let status = Arc::make_mut(status);
             status.conditions.push(Condition::yes("Conflicted", "Conflicted", words::joined(words)));
         }
     }

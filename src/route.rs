@@ -17,7 +17,9 @@ mod tree;
 
 pub use balance::{Choice, Mirror, Target, Weighted};
 pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
-pub use table::{Address, Backend, Conflict, Endpoint, Found, Listener, Request, Rule, Socket, Table};
+pub use table::{
+    Address, Backend, Conflict, Endpoint, Found, Identity, Listener, Request, Rule, Socket, Table,
+};
 pub use tls::{Clients, Handshake, Tls, Unknown};
 
 #[cfg(test)]

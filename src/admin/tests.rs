@@ -121,7 +121,8 @@ fn object(kind: Kind, name: &str, manifest: &Value, status: Status) -> (Resource
         (("listener http".to_owned(), "Programmed"), 1_700_000_001),
         ((String::new(), "Accepted"), 1_700_000_002),
     ]);
-    (id, Arc::new(ObjectReport { meta, manifest: manifest.to_string().into(), status, since, stale: false }))
+    let (manifest, status) = (manifest.to_string().into(), status.into());
+    (id, Arc::new(ObjectReport { meta, manifest, status, since, stale: false }))
 }
 
 fn route(name: &str) -> (ResourceId, Arc<ObjectReport>) {

@@ -42,7 +42,7 @@ const MOST_FINDINGS: usize = 1000;
 pub struct Report {
     /// By file and place.
     pub diagnostics: Vec<Diagnostic>,
-    pub objects: BTreeMap<ResourceId, Object>,
+    pub objects: BTreeMap<ResourceId, Arc<Object>>,
     /// The texts of the files of which `diagnostics` tells.
     pub sources: BTreeMap<Arc<str>, Arc<str>>,
     /// Something could not be read at all.
@@ -70,7 +70,7 @@ pub(super) struct Checked {
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) id: ResourceId,
-    pub(super) object: Object,
+    pub(super) object: Arc<Object>,
     pub(super) position: Position,
     /// Of all but metadata: differs if the spec does.
     pub(super) spec: u64,
@@ -319,7 +319,8 @@ fn build(
         *slot = written;
     }
     let id = resource.meta().id.clone();
-    Ok(Item { id, object: Object { resource, manifest: manifest.to_string().into() }, position, spec })
+    let object = Arc::new(Object { resource, manifest: manifest.to_string().into() });
+    Ok(Item { id, object, position, spec })
 }
 
 /// Of all that an object says beside its metadata.

@@ -1,6 +1,7 @@
 //! Finds and reads the files of a configuration. A scan says what could not be looked at, so that nothing is taken
 //! for removed only because it could not be seen.
 
+mod changes;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +12,14 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
+
+pub use changes::{Changes, Update};
 
 use super::{diagnostic::shown, yaml::MAX_BYTES};
 
@@ -35,6 +41,8 @@ pub struct Scan {
     pub troubles: BTreeMap<PathBuf, String>,
     /// Directories, without symlinks in their paths, whose changes may change the scan.
     pub(super) directories: BTreeMap<PathBuf, Watched>,
+    /// The symlinks on the way to something that is read, each in its directory without symlinks.
+    pub(super) links: BTreeSet<PathBuf>,
 }
 
 /// A directory to watch.
@@ -43,6 +51,8 @@ pub(super) struct Watched {
     pub(super) identity: Identity,
     /// The names in it that matter; `None` if all do.
     pub(super) names: Option<BTreeSet<OsString>>,
+    /// As what it was reached from the given paths, if all its files are read.
+    paths: Vec<PathBuf>,
 }
 
 /// A file that was read.
@@ -88,13 +98,15 @@ pub fn scan(paths: &[PathBuf]) -> Scan {
 
 /// Reads what is not known already.
 pub(super) fn rescan(paths: &[PathBuf], known: Known<'_>) -> Scan {
-    let mut walker =
-        Walker { known, scan: Scan::default(), root: 0, seen: BTreeMap::new(), now: SystemTime::now() };
-    for (index, path) in paths.iter().enumerate() {
-        walker.root = index;
-        walker.root(&clean(path));
-    }
-    walker.scan
+    Walker::new(known).walk(paths)
+}
+
+/// Reads everything, a little at a time, so that nobody notices. Hurries once `hurry` is set.
+pub(super) fn scan_gently(paths: &[PathBuf], hurry: &AtomicBool) -> Scan {
+    let (nothing, busy) = (Scan::default(), BTreeSet::new());
+    let mut walker = Walker::new(Known { scan: &nothing, busy: &busy, trust: Trust::Nothing });
+    walker.hurry = Some(hurry);
+    walker.walk(paths)
 }
 
 /// How a path is shown to people.
@@ -121,11 +133,36 @@ struct Walker<'a> {
     /// The given path through which a file or directory was reached first.
     seen: BTreeMap<Identity, usize>,
     now: SystemTime,
+    /// Present where it rests now and then, unless this is set.
+    hurry: Option<&'a AtomicBool>,
 }
 
 // === impl Walker ===
 
-impl Walker<'_> {
+impl<'a> Walker<'a> {
+    fn new(known: Known<'a>) -> Self {
+        let now = SystemTime::now();
+        Self { known, scan: Scan::default(), root: 0, seen: BTreeMap::new(), now, hurry: None }
+    }
+
+    fn walk(mut self, paths: &[PathBuf]) -> Scan {
+        for (index, path) in paths.iter().enumerate() {
+            self.root = index;
+            self.root(&clean(path));
+        }
+        self.scan
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "on a thread that may block")]
+    fn rest(&self) {
+        const EVERY: usize = 50;
+        const REST: Duration = Duration::from_millis(4);
+        let is_due = self.scan.files.len() % EVERY == EVERY - 1;
+        if is_due && self.hurry.is_some_and(|hurry| !hurry.load(Ordering::Relaxed)) {
+            std::thread::sleep(REST);
+        }
+    }
+
     fn root(&mut self, path: &Path) {
         self.watch_links(path);
         match fs::metadata(path) {
@@ -157,6 +194,9 @@ impl Walker<'_> {
                 match fs::symlink_metadata(part) {
                     Ok(meta) if meta.is_symlink() => {
                         self.watch(parent, part);
+                        if let (Ok(real), Some(name)) = (fs::canonicalize(parent), part.file_name()) {
+                            self.scan.links.insert(real.join(name));
+                        }
                         followed += 1;
                         if let (true, Ok(target)) = (followed < MOST, fs::read_link(part)) {
                             pending.push(parent.join(target));
@@ -183,7 +223,7 @@ impl Walker<'_> {
         if !meta.is_dir() {
             return;
         }
-        let watched = Watched { identity: identity(&meta), names: Some(BTreeSet::new()) };
+        let watched = Watched { identity: identity(&meta), names: Some(BTreeSet::new()), paths: Vec::new() };
         if let Some(names) = &mut self.scan.directories.entry(real).or_insert(watched).names {
             names.insert(name.to_owned());
         }
@@ -202,7 +242,13 @@ impl Walker<'_> {
             Ok(real) => real,
             Err(error) => return self.trouble(path, &reason(&error)),
         };
-        self.scan.directories.insert(real.clone(), Watched { identity: own, names: None });
+        let watched = self.scan.directories.entry(real.clone()).or_insert_with(|| Watched {
+            identity: own,
+            names: None,
+            paths: Vec::new(),
+        });
+        (watched.identity, watched.names) = (own, None);
+        watched.paths.push(path.to_path_buf());
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => return self.trouble(path, &reason(&error)),
@@ -270,6 +316,7 @@ impl Walker<'_> {
                 return;
             }
         }
+        self.rest();
         match read(path) {
             Ok(content) => {
                 let content = match known {

@@ -28,6 +28,7 @@ use std::{
     sync::Arc,
 };
 
+pub use names::Considered;
 pub use template::{InvalidTemplate, Template};
 
 use self::template::Filled;
@@ -79,6 +80,8 @@ pub struct Translation {
     pub resources: BTreeMap<WorkloadId, Vec<ResourceId>>,
     /// Containers that nothing is made of, as it should be.
     pub left_alone: BTreeMap<WorkloadId, LeftAlone>,
+    /// The result is the same for other [`LabelSettings::taken`] that agree on these.
+    pub names: Considered,
 }
 
 /// Turns containers into resources. Equal input gives equal output, and a bad label costs only itself.

@@ -1,13 +1,14 @@
-//! Watches paths and gives a [`Scan`] for each change.
+//! Watches paths and gives what is there, then the [`Changes`].
 //!
-//! An event says only *that* something may have changed: each one leads to a rescan, and a scan that reads the same
-//! as the one before is not given. Watched are all directories below the paths, and every directory that holds a
-//! symlink on the way to them (a watch does not follow a link that is swapped later). They are set anew after each
-//! scan. A slow poll that rereads everything catches what no event told: an overflow, a network file system.
+//! An event says only *that* something may have changed at its path: that path is looked at, and what reads the same as
+//! before is not given. Where a directory or a link may have changed, or events were lost, everything is looked at.
+//! Watched are all directories below the paths, and every directory that holds a symlink on the way to them (a watch
+//! does not follow a link that is swapped later). They are set anew after each look at everything. A slow poll that
+//! rereads everything, a little at a time, catches what no event told: a network file system, a bind mount.
 //!
 //! # When a change set is complete
 //!
-//! A rename is complete at once: a scan follows [`LONE`] after it. A file that was opened for writing or is gone is
+//! A rename is complete at once: it is looked at [`LONE`] after it. A file that was opened for writing or is gone is
 //! probably half of a change (an editor's save, `git checkout`), so the other half is waited for, [`DANGLING`] at
 //! most between two events. Many changes in a row are a burst, over after [`BURST`] without one. After [`MOST`] the
 //! scan comes in any case, but a file that is still being written keeps its last content for [`WRITING`].
@@ -17,7 +18,7 @@ mod settle;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc,
@@ -30,11 +31,11 @@ use futures::Stream;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::{
     sync::mpsc,
-    task::spawn_blocking,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::files::{Known, Scan, Trust, Watched, is_ignored, rescan};
+use super::files::{Changes, Known, Scan, Trust, Update, Watched, is_ignored, rescan, scan_gently};
 use settle::{Change, ChangeKind, Settling};
 
 /// Quiet after a complete change.
@@ -58,24 +59,47 @@ pub const POLL: Duration = Duration::from_secs(5);
 /// Events that wait; where more come, some are lost, and known to be.
 const QUEUE: usize = 4096;
 
-/// A first scan at once, then one for every change. Ends never; dropping it ends the watch.
-pub fn watch(paths: Vec<PathBuf>) -> impl Stream<Item = Scan> + Send + 'static {
+/// Everything at once, then what is different, for every change. Ends never; dropping it ends the watch.
+pub fn watch(paths: Vec<PathBuf>) -> impl Stream<Item = Update> + Send + 'static {
     futures::stream::unfold(Watch::new(paths), |mut watch| async move {
-        let scan = watch.next().await?;
-        Some((scan, watch))
+        let update = watch.next().await?;
+        Some((update, watch))
     })
 }
 
 struct Watch {
     paths: Vec<PathBuf>,
-    /// The last scan that was given.
+    /// What was there at last; `None` before anything was looked at.
     last: Option<Scan>,
     changes: mpsc::Receiver<Change>,
     /// The queue of changes was full.
     lost: Arc<AtomicBool>,
+    /// No change will ever come: the system has no watches left.
+    is_deaf: bool,
     settling: Settling,
     armed: Armed,
     next_poll: Instant,
+    poll: Option<Poll>,
+    /// Set at the end: a poll need not spare anybody then.
+    hurry: Arc<AtomicBool>,
+}
+
+/// Reading everything again, unnoticed.
+struct Poll {
+    handle: JoinHandle<Scan>,
+    /// The files that have changed since it began.
+    changed: BTreeSet<PathBuf>,
+    /// Everything was read since it began: what it has read may be older.
+    is_late: bool,
+}
+
+/// Why to look.
+enum Reason {
+    /// Something has happened at these paths, and nowhere else.
+    Paths(BTreeSet<PathBuf>),
+    Anything(Trust),
+    /// A poll has read everything; these files have changed meanwhile.
+    Polled(Scan, BTreeSet<PathBuf>),
 }
 
 /// The watches that are set.
@@ -105,49 +129,85 @@ impl Watch {
             last: None,
             changes,
             lost,
+            is_deaf: false,
             settling: Settling::default(),
             armed: Armed { watcher: watcher.ok(), directories: BTreeMap::new() },
             next_poll: Instant::now(),
+            poll: None,
+            hurry: Arc::default(),
         }
     }
 
-    /// Waits for the next scan that differs. `None` when the runtime shuts down.
-    async fn next(&mut self) -> Option<Scan> {
+    /// Waits for what is different next. `None` when the runtime shuts down.
+    async fn next(&mut self) -> Option<Update> {
+        if self.last.is_none() {
+            self.rescan(Trust::Nothing).await?;
+            return self.last.clone().map(Update::Whole);
+        }
         loop {
-            let trust = if self.last.is_some() { self.wait().await } else { Trust::Nothing };
-            let scan = self.scan(trust).await?;
-            if self.last.as_ref() != Some(&scan) {
-                self.last = Some(scan.clone());
-                return Some(scan);
+            let changes = match self.wait().await {
+                Reason::Paths(paths) => self.look_at(paths).await?,
+                Reason::Anything(trust) => self.rescan(trust).await?,
+                Reason::Polled(scan, changed) if self.has_seen(&scan, &changed) => None,
+                Reason::Polled(..) => self.rescan(Trust::Nothing).await?,
+            };
+            if let Some(changes) = changes {
+                if let Some(poll) = &mut self.poll {
+                    poll.changed.extend(changes.files.keys().cloned());
+                }
+                return Some(Update::Part(changes));
             }
-            // Keep the newer stamps.
-            self.last = Some(scan);
         }
     }
 
-    /// Waits until there is a reason to scan, and says how carefully.
-    async fn wait(&mut self) -> Trust {
-        let until = self.settling.impatience().map_or(self.next_poll, |at| at.min(self.next_poll));
+    /// Waits until there is a reason to look.
+    async fn wait(&mut self) -> Reason {
         loop {
-            match timeout_at(until, self.changes.recv()).await {
-                Ok(Some(first)) if self.armed.concerns(&first) => {
-                    self.settle(first).await;
-                    break;
+            let poll_at = if self.poll.is_none() { Some(self.next_poll) } else { None };
+            let until = poll_at.into_iter().chain(self.settling.impatience()).min();
+            // Each arm loses nothing when another one is taken: all of them can be asked again.
+            tokio::select! {
+                change = self.changes.recv(), if !self.is_deaf => match change {
+                    Some(first) if self.armed.concerns(&first) => return self.settle(first).await,
+                    Some(_) => {}
+                    None => self.is_deaf = true,
+                },
+                scan = polled(&mut self.poll) => {
+                    self.next_poll = Instant::now() + POLL;
+                    match (scan, self.poll.take()) {
+                        (Some(scan), Some(poll)) if !poll.is_late => return Reason::Polled(scan, poll.changed),
+                        (Some(_), _) => {}
+                        (None, _) => return Reason::Anything(Trust::Nothing),
+                    }
                 }
-                Ok(Some(_)) if Instant::now() < until => {}
-                Ok(Some(_)) | Err(_) => break,
-                // The watcher has ended: only the poll is left.
-                Ok(None) => {
-                    sleep_until(until).await;
-                    break;
+                () = reached(until) => {
+                    if poll_at.is_some_and(|at| at <= Instant::now()) {
+                        self.start_poll();
+                    } else {
+                        return Reason::Anything(Trust::Stamps);
+                    }
                 }
             }
         }
-        if self.next_poll <= Instant::now() { Trust::Nothing } else { Trust::Stamps }
+    }
+
+    fn start_poll(&mut self) {
+        let (paths, hurry) = (self.paths.clone(), Arc::clone(&self.hurry));
+        let handle = spawn_blocking(move || scan_gently(&paths, &hurry));
+        self.poll = Some(Poll { handle, changed: BTreeSet::new(), is_late: false });
+    }
+
+    /// Whether a poll has found nothing but what is known.
+    fn has_seen(&self, polled: &Scan, changed: &BTreeSet<PathBuf>) -> bool {
+        let Some(last) = &self.last else { return false };
+        let is_known = |changes: Changes| {
+            changes.troubles == last.troubles && changes.files.keys().all(|path| changed.contains(path))
+        };
+        polled.since(last).is_none_or(is_known) && polled.is_reached_as(last)
     }
 
     /// Takes in changes until they are complete.
-    async fn settle(&mut self, first: Change) {
+    async fn settle(&mut self, first: Change) -> Reason {
         let latest = Instant::now() + MOST;
         self.settling.begin();
         self.settling.add(first, Instant::now());
@@ -159,36 +219,86 @@ impl Watch {
                 until = now + self.settling.quiet();
             }
             if now >= until.min(latest) {
-                return;
+                break;
             }
+        }
+        if self.lost.swap(false, Ordering::Relaxed) {
+            self.settling.forget();
+            return Reason::Anything(Trust::Stamps);
+        }
+        self.settling.changed().map_or(Reason::Anything(Trust::Stamps), Reason::Paths)
+    }
+
+    /// Looks at a few paths; at everything if those may not be all.
+    async fn look_at(&mut self, paths: BTreeSet<PathBuf>) -> Option<Option<Changes>> {
+        let busy = self.settling.busy(Instant::now());
+        let (roots, mut last) = (self.paths.clone(), self.last.take().unwrap_or_default());
+        let look = move || {
+            let before = last.troubles.clone();
+            let changes = last.look_at(&roots, &paths, &busy);
+            (last, before, changes)
+        };
+        let (last, troubles, changes) = spawn_blocking(look).await.ok()?;
+        self.last = Some(last);
+        match changes {
+            Some(changes) if changes.files.is_empty() && changes.troubles == troubles => Some(None),
+            Some(changes) => Some(Some(changes)),
+            None => self.rescan(Trust::Stamps).await,
         }
     }
 
-    /// Scans, and once more for each directory that had to be watched first.
-    async fn scan(&mut self, trust: Trust) -> Option<Scan> {
+    /// Looks at everything, and once more for each directory that had to be watched first.
+    async fn rescan(&mut self, trust: Trust) -> Option<Option<Changes>> {
         const MOST_ROUNDS: usize = 4;
+        if let Some(poll) = &mut self.poll {
+            poll.is_late = true;
+        }
         let mut trust = trust;
-        for _ in 1..MOST_ROUNDS {
-            let scan = self.scan_once(trust).await?;
-            if !self.armed.set(&scan.directories) {
-                return Some(scan);
+        let before = Arc::new(self.last.take().unwrap_or_default());
+        let mut known = Arc::clone(&before);
+        for round in 1..=MOST_ROUNDS {
+            known = Arc::new(self.scan_once(known, trust).await?);
+            if round == MOST_ROUNDS || !self.armed.set(&known.directories) {
+                break;
             }
             trust = Trust::Nothing;
         }
-        self.scan_once(trust).await
+        let changes = known.since(&before);
+        self.last = Some(Arc::unwrap_or_clone(known));
+        Some(changes)
     }
 
-    async fn scan_once(&mut self, trust: Trust) -> Option<Scan> {
+    async fn scan_once(&mut self, known: Arc<Scan>, trust: Trust) -> Option<Scan> {
         if self.lost.swap(false, Ordering::Relaxed) {
             self.settling.forget();
         }
         let busy = self.settling.busy(Instant::now());
         let paths = self.paths.clone();
-        let last = self.last.clone().unwrap_or_default();
         if trust == Trust::Nothing {
             self.next_poll = Instant::now() + POLL;
         }
-        spawn_blocking(move || rescan(&paths, Known { scan: &last, busy: &busy, trust })).await.ok()
+        spawn_blocking(move || rescan(&paths, Known { scan: &known, busy: &busy, trust })).await.ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.hurry.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the poll has read, once it has; `None` if it has failed.
+async fn polled(poll: &mut Option<Poll>) -> Option<Scan> {
+    match poll {
+        Some(poll) => (&mut poll.handle).await.ok(),
+        None => std::future::pending().await,
     }
 }
 

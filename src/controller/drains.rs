@@ -157,11 +157,13 @@ impl Controller {
                 return Err(not_running(&workload));
             }
             DrainAsk::Begin => {
-                let before = plan::plan(&self.world.snapshot()).backends;
+                self.world.refresh();
+                let before = plan::plan(self.world.snapshot()).backends;
                 let personal = self.world.personal(&workload);
                 self.world.drains.asked.insert(id.clone());
                 self.world.forget_translation();
-                let after = plan::plan(&self.world.snapshot()).backends;
+                self.world.refresh();
+                let after = plan::plan(self.world.snapshot()).backends;
                 let missed = missed(&workload, &personal, &before, &after);
                 if !missed.is_empty() {
                     self.world.drains.asked.remove(id);

@@ -18,7 +18,7 @@ use crate::{
 /// Keeps what has been reported, to tell what is new.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
-    last: Report,
+    last: Arc<Report>,
     events: VecDeque<Arc<EventReport>>,
     count: u64,
 }
@@ -74,12 +74,12 @@ impl Reporter {
     /// Changes of one reconcile that are told one by one; of more only their number is told.
     const MAX_LINES: usize = 20;
 
-    pub(super) fn report(&mut self, facts: Facts<'_>) -> Report {
+    pub(super) fn report(&mut self, facts: Facts<'_>) -> Arc<Report> {
         let now = facts.now;
         let (mut report, changes) = self.compare(facts);
         self.tell(changes, now);
         report.events = self.events.iter().cloned().collect();
-        self.last = report;
+        self.last = Arc::new(report);
         self.last.clone()
     }
 
@@ -195,13 +195,15 @@ impl Reporter {
     }
 }
 
-fn is_same(before: &ObjectReport, object: &config::Object, status: &Status) -> bool {
-    before.meta == *object.resource.meta() && before.manifest == object.manifest && before.status == *status
+fn is_same(before: &ObjectReport, object: &config::Object, status: &Arc<Status>) -> bool {
+    before.status == *status
+        && (Arc::ptr_eq(&before.manifest, &object.manifest) || before.manifest == object.manifest)
+        && before.meta == *object.resource.meta()
 }
 
 fn object_report(
     object: &config::Object,
-    status: Status,
+    status: Arc<Status>,
     (before, now, stale): (Option<&ObjectReport>, i64, bool),
 ) -> ObjectReport {
     let mut since = BTreeMap::new();

@@ -1,8 +1,10 @@
 //! What the controller knows: documents, containers, names, and how sure it is of each.
 
+mod problems;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -13,18 +15,18 @@ use super::{Input, Settings, drains::Drains, implicit, reporter::Noted, state, u
 use crate::{
     config::{
         self,
-        diagnostic::{self, Diagnostic},
-        files::Scan,
-        labels::{self, Translation},
+        files::{Scan, Update},
+        labels::{self, Considered, Translation},
         store::Store,
     },
     discovery::docker::{self, Locality, Notice, Own},
     model::{
-        self, HealthReport, HostPattern, Issued, Kind, Origin, Phase, Placement, Problem, Resource,
-        ResourceId, Severity, Snapshot, SourceReport, Workload, WorkloadId,
+        self, HostPattern, Kind, Origin, Phase, Placement, Problem, Resource, ResourceId, Snapshot,
+        SourceReport, Workload, WorkloadId,
     },
     runtime::reflect,
 };
+use problems::{problem, shadowed};
 
 /// How long a first full list of the engine is waited for before the remembered state serves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const BIND_RETRY: Duration = Duration::from_secs(5);
 /// The least time between two writes of the state.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How much longer it is for each file, for all of them are written.
+const SAVE_FILE: Duration = Duration::from_micros(400);
+const SAVE_LATEST: Duration = Duration::from_secs(5);
 
 pub(super) struct World {
     settings: Settings,
@@ -48,14 +53,11 @@ pub(super) struct World {
     pub(super) drains: Drains,
     own: Own,
     locality: Locality,
-    placement: Placement,
     engine_lost: bool,
     /// Changes that no event told of, not counted in the metrics yet.
     drift: usize,
-    names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
-    issued: BTreeMap<ResourceId, Issued>,
-    unbound: BTreeMap<SocketAddr, Arc<str>>,
-    health: Arc<HealthReport>,
+    /// What is planned; its resources and workloads are those of `translated`.
+    snapshot: Snapshot,
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
@@ -65,11 +67,11 @@ pub(super) struct World {
     saving: Option<tokio::task::JoinHandle<()>>,
 }
 
-/// The workloads as they were last looked at, and all objects that follow from documents and labels.
+/// All objects that follow from documents and labels.
 struct Translated {
-    workloads: BTreeMap<WorkloadId, Arc<Workload>>,
     objects: BTreeMap<ResourceId, Arc<config::Object>>,
     labels: BTreeMap<WorkloadId, Noted>,
+    names: Considered,
 }
 
 /// What differs from what is on disk.
@@ -108,13 +110,16 @@ impl World {
             drains: Drains::default(),
             own: Own::read(),
             locality: Locality::Local,
-            placement: Placement::Host,
             engine_lost: false,
             drift: 0,
-            names: BTreeMap::new(),
-            issued: BTreeMap::new(),
-            unbound: BTreeMap::new(),
-            health: Arc::default(),
+            snapshot: Snapshot {
+                settings: model::Settings {
+                    http: settings.http,
+                    placement: Placement::Host,
+                    hold: settings.hold,
+                },
+                ..Snapshot::default()
+            },
             retry_bind: None,
             sources: BTreeMap::new(),
             translated: None,
@@ -129,27 +134,55 @@ impl World {
         world
     }
 
-    pub(super) fn apply(&mut self, input: Input, now: Instant) {
+    /// Takes what a source says; whether it may change what is served.
+    pub(super) fn apply(&mut self, input: Input, now: Instant) -> bool {
         match input {
-            Input::Files(scan) => {
-                self.documents.apply(scan);
-                self.files_seen = true;
-                self.translated = None;
-                self.dirty.documents = true;
-                self.unsaved.get_or_insert(now + SAVE_INTERVAL);
-            }
+            Input::Files(update) => return self.read(update, now),
             Input::Docker(notice) => self.observe(notice, now),
             Input::Name(name, addresses) => {
-                self.names.insert(name, addresses);
+                self.snapshot.names.insert(name, addresses);
             }
             Input::Certificate(id, issued) => {
-                self.issued.insert(id, issued);
+                self.snapshot.issued.insert(id, issued);
             }
             Input::Locality(locality) => self.locality = locality,
-            Input::Health(health) => self.health = health,
+            Input::Health(health) => self.snapshot.health = health,
             // Asked of the controller, which does not pass it on.
-            Input::Preview(..) | Input::Drain(..) => {}
+            Input::Preview(..) | Input::Drain(..) => return false,
         }
+        true
+    }
+
+    fn read(&mut self, update: Update, now: Instant) -> bool {
+        let change = self.documents.update(update);
+        self.dirty.documents = true;
+        self.save_after(now, (SAVE_INTERVAL + SAVE_FILE * self.documents.files()).min(SAVE_LATEST));
+        if !self.follow(&change.objects) {
+            self.translated = None;
+        }
+        !(std::mem::replace(&mut self.files_seen, true) && change.is_empty())
+    }
+
+    /// Takes over documents that have changed. Says whether that was all that follows: they may decide what labels come
+    /// to, and what is implicit.
+    fn follow(&mut self, changed: &BTreeSet<ResourceId>) -> bool {
+        let Some(translated) = &mut self.translated else { return false };
+        let decides = |id: &ResourceId| {
+            matches!(id.kind, Kind::Gateway | Kind::Certificate | Kind::Secret) || translated.names.has(id)
+        };
+        if changed.iter().any(decides) {
+            return false;
+        }
+        for id in changed {
+            if let Some(object) = self.documents.objects().get(id) {
+                self.snapshot.resources.insert(id.clone(), object.resource.clone());
+                translated.objects.insert(id.clone(), object.clone());
+            } else {
+                self.snapshot.resources.remove(id);
+                translated.objects.remove(id);
+            }
+        }
+        true
     }
 
     fn observe(&mut self, notice: Notice, now: Instant) {
@@ -208,10 +241,14 @@ impl World {
         }
         self.gone.retain(|id, _| !lives(id));
         self.drains.keep_living(&current);
-        self.placement = docker::placement(&self.own, self.locality, &current);
+        self.snapshot.settings.placement = docker::placement(&self.own, self.locality, &current);
         self.translated = None;
         self.dirty.workloads = true;
-        self.unsaved.get_or_insert(now + SAVE_INTERVAL);
+        self.save_after(now, SAVE_INTERVAL);
+    }
+
+    fn save_after(&mut self, now: Instant, time: Duration) {
+        self.unsaved = self.unsaved.into_iter().chain([now + time]).min();
     }
 
     fn note_source(&mut self, name: &'static str, (connected, message): (bool, String)) {
@@ -234,7 +271,7 @@ impl World {
 
     pub(super) fn note_unbound(&mut self, unbound: BTreeMap<SocketAddr, Arc<str>>, now: Instant) {
         self.retry_bind = (!unbound.is_empty()).then(|| now + BIND_RETRY);
-        self.unbound = unbound;
+        self.snapshot.unbound = unbound;
     }
 
     /// Does what is due; says whether the world has changed by it.
@@ -274,10 +311,10 @@ impl World {
         let mut documents = self.documents.clone();
         documents.apply(scan);
         let documents = std::mem::replace(&mut self.documents, documents);
-        let translated = self.translated.take();
+        let (translated, snapshot) = (self.translated.take(), self.snapshot.clone());
         let seen = look(self);
         self.documents = documents;
-        self.translated = translated;
+        (self.translated, self.snapshot) = (translated, snapshot);
         seen
     }
 
@@ -287,7 +324,7 @@ impl World {
     }
 
     pub(super) fn placement(&self) -> &Placement {
-        &self.placement
+        &self.snapshot.settings.placement
     }
 
     /// See [`labels::names_of_one`].
@@ -312,39 +349,30 @@ impl World {
         workloads
     }
 
-    pub(super) fn snapshot(&mut self) -> Snapshot {
+    /// Brings the snapshot up to date.
+    pub(super) fn refresh(&mut self) {
+        self.snapshot.now = unix_seconds();
         if self.translated.is_none() {
             let workloads = self.workloads();
-            self.translated = Some(self.translate(workloads));
-        }
-        let translated = self.translated.as_ref();
-        let objects = translated.into_iter().flat_map(|translated| &translated.objects);
-        Snapshot {
-            settings: model::Settings {
-                http: self.settings.http,
-                placement: self.placement.clone(),
-                hold: self.settings.hold,
-            },
-            resources: objects.map(|(id, object)| (id.clone(), object.resource.clone())).collect(),
-            workloads: translated.map(|translated| translated.workloads.clone()).unwrap_or_default(),
-            names: self.names.clone(),
-            issued: self.issued.clone(),
-            now: unix_seconds(),
-            unbound: self.unbound.clone(),
-            health: self.health.clone(),
+            let translated = self.translate(&workloads);
+            let resources = translated.objects.iter();
+            self.snapshot.resources =
+                resources.map(|(id, object)| (id.clone(), object.resource.clone())).collect();
+            self.snapshot.workloads = workloads;
+            self.translated = Some(translated);
         }
     }
 
+    /// The world as it was refreshed last.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// All objects: of documents, of labels, and the implicit Gateway. A document wins over a label.
-    fn translate(&self, workloads: BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
-        let Translation { objects, mut problems, mut resources, mut left_alone } =
-            labels::translate(&workloads, &self.label_settings());
-        let mut all: BTreeMap<ResourceId, Arc<config::Object>> = self
-            .documents
-            .objects()
-            .iter()
-            .map(|(id, object)| (id.clone(), Arc::new(object.clone())))
-            .collect();
+    fn translate(&self, workloads: &BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
+        let Translation { objects, mut problems, mut resources, mut left_alone, names } =
+            labels::translate(workloads, &self.label_settings());
+        let mut all = self.documents.objects().clone();
         for object in objects {
             let meta = object.resource.meta();
             if let Some(document) = all.get(&meta.id) {
@@ -365,11 +393,11 @@ impl World {
             left_alone: left_alone.remove(id),
         };
         let notes = workloads.keys().map(|id| (id.clone(), note(id))).collect();
-        Translated { workloads, objects: all, labels: notes }
+        Translated { objects: all, labels: notes, names }
     }
 
     fn label_settings(&self) -> labels::LabelSettings {
-        let own = match &self.placement {
+        let own = match &self.snapshot.settings.placement {
             Placement::Container { id, .. } => Some(id.clone()),
             Placement::Host | Placement::Remote { .. } => None,
         };
@@ -458,31 +486,4 @@ fn holds_certificate(object: &Arc<config::Object>) -> bool {
 /// says that it is gone.
 fn has_a_life(workload: &Workload) -> bool {
     !matches!(workload.phase, Phase::Created | Phase::Dead)
-}
-
-fn problem(diagnostic: &Diagnostic) -> Problem {
-    Problem {
-        severity: match diagnostic.severity {
-            diagnostic::Severity::Error => Severity::Error,
-            diagnostic::Severity::Warning | diagnostic::Severity::Note => Severity::Warning,
-        },
-        reason: "InvalidDocument",
-        message: diagnostic.message.clone(),
-        hint: diagnostic.hint.clone(),
-        origin: Origin::File {
-            path: diagnostic.file.clone(),
-            line: diagnostic.line,
-            column: diagnostic.column,
-        },
-    }
-}
-
-fn shadowed(label: &model::Meta, document: &config::Object) -> Problem {
-    Problem {
-        severity: Severity::Warning,
-        reason: "Conflicted",
-        message: format!("{} is also a document ({}), which wins", label.id, document.resource.meta().origin),
-        hint: Some("give one of them another name".into()),
-        origin: label.origin.clone(),
-    }
 }

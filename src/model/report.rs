@@ -28,7 +28,7 @@ pub struct ObjectReport {
     pub meta: Meta,
     /// The document as compact JSON, without status; secrets are masked.
     pub manifest: Arc<str>,
-    pub status: Status,
+    pub status: Arc<Status>,
     /// When each condition last changed its truth, in seconds since 1970: by scope (`""`, `parent 0`, `listener http`)
     /// and condition type.
     pub since: BTreeMap<(String, &'static str), i64>,

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    Backend, BackendTlsPolicy, Certificate, CertificateOrders, CertificateSource, ConfigMap, Gateway,
-    GatewayClass, HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef, ReferenceGrant,
-    ResourceId, Secret, Service, Workload, WorkloadId,
+    Backend, BackendTlsPolicy, Certificate, CertificateOrders, CertificateSource, ConfigMap, EndpointTarget,
+    Gateway, GatewayClass, HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef,
+    ReferenceGrant, ResourceId, Secret, Service, ServiceKind, Workload, WorkloadId,
 };
 
 /// Everything that [`crate::plan::plan`] may look at.
@@ -137,50 +137,40 @@ impl Resource {
 // === impl Snapshot ===
 
 impl Snapshot {
+    /// The resources of one kind, by namespace and name.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&ResourceId, &Resource)> {
+        self.resources.range(ResourceId::first(kind)..).take_while(move |(id, _)| id.kind == kind)
+    }
+
     /// The names of endpoints that have to be resolved.
     pub fn names_to_resolve(&self) -> BTreeSet<Arc<str>> {
-        use super::{EndpointTarget, ServiceKind};
         let mut names = BTreeSet::new();
-        for resource in self.resources.values() {
-            match resource {
-                Resource::Backend(backend) => {
-                    names.extend(backend.endpoints.iter().filter_map(|endpoint| match &endpoint.target {
-                        EndpointTarget::Hostname(host) => Some(host.as_str().into()),
-                        EndpointTarget::Address(_)
-                        | EndpointTarget::Unix(_)
-                        | EndpointTarget::Containers { .. }
-                        | EndpointTarget::ContainerNamed { .. }
-                        | EndpointTarget::Container { .. } => None,
-                    }));
-                }
-                Resource::Service(service) => {
-                    if let ServiceKind::ExternalName(host) = &service.kind {
-                        names.insert(host.as_str().into());
-                    }
-                }
-                Resource::GatewayClass(_)
-                | Resource::Gateway(_)
-                | Resource::HttpRoute(_)
-                | Resource::ReferenceGrant(_)
-                | Resource::ListenerSet(_)
-                | Resource::BackendTlsPolicy(_)
-                | Resource::Unserved(_)
-                | Resource::Secret(_)
-                | Resource::ConfigMap(_)
-                | Resource::Certificate(_)
-                | Resource::Passive(_) => {}
+        for (_, resource) in self.of_kind(Kind::Backend) {
+            let Resource::Backend(backend) = resource else { continue };
+            names.extend(backend.endpoints.iter().filter_map(|endpoint| match &endpoint.target {
+                EndpointTarget::Hostname(host) => Some(host.as_str().into()),
+                EndpointTarget::Address(_)
+                | EndpointTarget::Unix(_)
+                | EndpointTarget::Containers { .. }
+                | EndpointTarget::ContainerNamed { .. }
+                | EndpointTarget::Container { .. } => None,
+            }));
+        }
+        for (_, resource) in self.of_kind(Kind::Service) {
+            if let Resource::Service(service) = resource
+                && let ServiceKind::ExternalName(host) = &service.kind
+            {
+                names.insert(host.as_str().into());
             }
         }
         names
     }
-}
 
-impl Snapshot {
     /// The certificates that have to be read or made.
     pub fn certificates_to_issue(&self) -> CertificateOrders {
         let mut orders = CertificateOrders::new();
-        for (id, resource) in self.resources.range(ResourceId::first(Kind::Certificate)..) {
-            let Resource::Certificate(certificate) = resource else { break };
+        for (id, resource) in self.of_kind(Kind::Certificate) {
+            let Resource::Certificate(certificate) = resource else { continue };
             match &certificate.source {
                 source @ (CertificateSource::Files { .. } | CertificateSource::SelfSigned { .. }) => {
                     orders.insert(id.clone(), source.clone());

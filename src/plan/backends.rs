@@ -1,5 +1,7 @@
 //! What a backend reference leads to.
 
+mod uses;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU16,
@@ -21,6 +23,8 @@ use crate::{
     },
     route::{self, Target},
 };
+use uses::Entry;
+pub(super) use uses::{Known, Uses};
 
 /// Resolves references; each backend once.
 pub(super) struct Backends<'a> {
@@ -29,24 +33,16 @@ pub(super) struct Backends<'a> {
     grants: Grants<'a>,
     /// What demands TLS towards backends.
     policies: Policies<'a>,
-    resolved: BTreeMap<Key, Entry>,
+    resolved: Known,
+    uses: Uses,
 }
 
 /// Tells backends apart: namespace, name, the kind that the reference says (`Service` or `Backend`), port, and what is
 /// spoken where nobody says so.
-type Key = (Arc<str>, Arc<str>, Kind, Option<NonZeroU16>, Scheme);
+pub(super) type Key = (Arc<str>, Arc<str>, Kind, Option<NonZeroU16>, Scheme);
 
 /// The endpoints of one object, by the port that references ask for.
 pub(super) type PortReport = (Option<NonZeroU16>, Arc<BackendReport>);
-
-/// A backend that some route refers to.
-struct Entry {
-    resolved: Arc<Resolved>,
-    /// URLs that lead to it; `None` until a route sends requests there.
-    urls: Option<BTreeSet<String>>,
-    /// The Gateways from which routes lead here; only where a policy wants to know.
-    gateways: BTreeSet<ResourceId>,
-}
 
 /// A backend that exists.
 #[derive(Debug)]
@@ -77,14 +73,28 @@ enum Meaning<'a> {
 // === impl Backends ===
 
 impl<'a> Backends<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+    /// `resolved` are those that are known already and have not changed.
+    pub(super) fn new(snapshot: &'a Snapshot, resolved: Known) -> Self {
         Self {
             snapshot,
             names: Names::new(snapshot),
             grants: Grants::new(snapshot),
             policies: Policies::new(snapshot),
-            resolved: BTreeMap::new(),
+            resolved,
+            uses: Uses::default(),
         }
+    }
+
+    /// What was asked for one route since this was called last.
+    pub(super) fn uses(&mut self) -> Uses {
+        let uses = std::mem::take(&mut self.uses);
+        uses.hold(&mut self.resolved);
+        uses
+    }
+
+    /// Forgets what only this route has to do with.
+    pub(super) fn release(&mut self, uses: &Uses) {
+        uses.release(&mut self.resolved);
     }
 
     /// What `reference` of `route` leads to.
@@ -97,12 +107,13 @@ impl<'a> Backends<'a> {
         self.is_permitted(route, reference)?;
         let key = key(route, reference, kind);
         if let Some(entry) = self.resolved.get(&key) {
+            self.uses.resolved.insert(key);
             return Ok(entry.resolved.clone());
         }
         let gathered = self.gather(&key)?;
         let resolved = Arc::new(gathered.finish(backend_name(&key)));
-        self.resolved
-            .insert(key, Entry { resolved: resolved.clone(), urls: None, gateways: BTreeSet::new() });
+        self.resolved.insert(key.clone(), Entry::new(resolved.clone()));
+        self.uses.resolved.insert(key);
         Ok(resolved)
     }
 
@@ -209,18 +220,13 @@ impl<'a> Backends<'a> {
     /// Notes that requests reach the backend of this reference, at these URLs.
     pub(super) fn reach(&mut self, route: &HttpRoute, reference: &BackendRef, urls: &[String]) {
         let Ok(kind) = kind(reference) else { return };
-        let Some(entry) = self.resolved.get_mut(&key(route, reference, kind)) else { return };
-        let known = entry.urls.get_or_insert_default();
+        let key = key(route, reference, kind);
+        let Some(entry) = self.resolved.get_mut(&key) else { return };
+        entry.reached += 1;
         for url in urls {
-            let is_full = known.len() >= WorkloadPlan::MAX_URLS;
-            if is_full && known.last().is_some_and(|last| last <= url) || known.contains(url) {
-                continue;
-            }
-            known.insert(url.clone());
-            if is_full {
-                known.pop_last();
-            }
+            *entry.urls.entry(url.clone()).or_default() += 1;
         }
+        self.uses.reached.push((key, urls.to_vec()));
     }
 
     /// Notes that a route leads here from a Gateway.
@@ -229,10 +235,10 @@ impl<'a> Backends<'a> {
             return;
         }
         let Ok(kind) = kind(reference) else { return };
-        if let Some(entry) = self.resolved.get_mut(&key(route, reference, kind))
-            && !entry.gateways.contains(gateway)
-        {
-            entry.gateways.insert(gateway.clone());
+        let key = key(route, reference, kind);
+        if let Some(entry) = self.resolved.get_mut(&key) {
+            *entry.gateways.entry(gateway.clone()).or_default() += 1;
+            self.uses.came_from.push((key, gateway.clone()));
         }
     }
 
@@ -270,7 +276,7 @@ impl<'a> Backends<'a> {
             for (key, entry) in self.named((&policy.meta.id.namespace, &target.name)) {
                 let meaning = self.meaning(key);
                 if meaning.is_some_and(|meaning| applies(target, &meaning, key.3)) {
-                    gateways.extend(entry.gateways.iter().cloned());
+                    gateways.extend(entry.gateways.keys().cloned());
                 }
             }
         }
@@ -312,11 +318,11 @@ impl<'a> Backends<'a> {
     }
 
     /// Gives every resolved backend to the plan, and every workload its part.
-    pub(super) fn finish(self, plan: &mut Plan) {
-        for entry in self.resolved.into_values() {
+    pub(super) fn finish(self, plan: &mut Plan) -> Known {
+        for entry in self.resolved.values() {
             for Member { id, problem, note, address } in &entry.resolved.members {
                 let workload: &mut WorkloadPlan = plan.workloads.entry(id.clone()).or_default();
-                let is_routed = problem.is_none() && entry.urls.is_some();
+                let is_routed = problem.is_none() && entry.reached > 0;
                 workload.routed |= is_routed;
                 workload.addresses.extend(address.filter(|_| is_routed));
                 let said = problem.as_ref().or(note.as_ref().filter(|_| is_routed));
@@ -325,7 +331,7 @@ impl<'a> Backends<'a> {
                 {
                     workload.problems.push(said.clone());
                 }
-                workload.urls.extend(entry.urls.iter().flatten().cloned());
+                workload.urls.extend(entry.urls.keys().take(WorkloadPlan::MAX_URLS).cloned());
             }
             plan.backends.insert(entry.resolved.report.name.clone(), entry.resolved.report.clone());
         }
@@ -335,6 +341,7 @@ impl<'a> Backends<'a> {
             workload.urls.truncate(WorkloadPlan::MAX_URLS);
             workload.problems.sort();
         }
+        self.resolved
     }
 
     /// The endpoints of a Backend as routes refer to it, or on its own: per port.

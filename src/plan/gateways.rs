@@ -12,8 +12,11 @@ use super::{
     sets, words,
 };
 use crate::{
-    model::{Condition, Gateway, Kind, Listener, ListenerSet, Resource, ResourceId, Snapshot, Status, Truth},
-    route::{Attachment, ListenerSpec, Table, TableBuilder},
+    model::{
+        Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource, ResourceId, Snapshot, Status,
+        Truth,
+    },
+    route::{Attachment, ListenerKey, ListenerSpec, TableBuilder},
 };
 
 /// The controller name that Portolan answers to.
@@ -22,7 +25,8 @@ pub(super) const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
 /// All Gateways, and the table that grows as routes are attached to their listeners.
 pub(super) struct Gateways<'a> {
-    builder: TableBuilder,
+    /// Where routes are attached.
+    pub(super) builder: TableBuilder,
     served: BTreeMap<&'a ResourceId, Served<'a>>,
     /// Gateways of other controllers, with the name of the controller.
     foreign: BTreeMap<&'a ResourceId, &'a str>,
@@ -182,34 +186,34 @@ impl<'a> Gateways<'a> {
         self.served.values()
     }
 
-    /// Puts a route's rules behind the listeners at these positions of a Gateway.
+    /// Puts a route's rules behind the listeners at these positions of a Gateway. Says behind which, for which hosts.
     pub(super) fn attach(
         &mut self,
         gateway: &ResourceId,
         positions: &[usize],
         route: impl Fn(&'a Listener) -> Option<Attachment<'a>>,
-    ) {
-        let Some(served) = self.served.get_mut(gateway) else { return };
-        for position in positions {
-            let Some(listener) = served.listeners.get_mut(*position) else { continue };
+    ) -> Vec<(ListenerKey, Vec<HostPattern>)> {
+        let Some(served) = self.served.get(gateway) else { return Vec::new() };
+        let mut attached = Vec::new();
+        for listener in positions.iter().filter_map(|position| served.listeners.get(*position)) {
             if let (Some(key), Some(attachment)) = (listener.key, route(listener.listener)) {
                 self.builder.attach(key, &attachment);
+                attached.push((key, attachment.hostnames.into_iter().cloned().collect()));
             }
+        }
+        attached
+    }
+
+    /// Takes note of how many accepted routes a listener has.
+    pub(super) fn count(&mut self, gateway: &ResourceId, position: usize, attached: u32) {
+        let served = self.served.get_mut(gateway);
+        if let Some(listener) = served.and_then(|served| served.listeners.get_mut(position)) {
+            listener.attached = attached;
         }
     }
 
-    /// Counts an accepted route at these listeners.
-    pub(super) fn count(&mut self, gateway: &ResourceId, positions: &[usize]) {
-        let Some(served) = self.served.get_mut(gateway) else { return };
-        for position in positions {
-            if let Some(listener) = served.listeners.get_mut(*position) {
-                listener.attached += 1;
-            }
-        }
-    }
-
-    /// The compiled table, and the statuses of Gateways and classes.
-    pub(super) fn finish(self) -> (Table, BTreeMap<ResourceId, Status>) {
+    /// The statuses of Gateways and classes, and the table with all that is attached.
+    pub(super) fn finish(self) -> (TableBuilder, BTreeMap<ResourceId, Status>) {
         let mut statuses = self.statuses;
         let mut attached: BTreeMap<&ResourceId, u32> = BTreeMap::new();
         for (set, gateway) in &self.sets {
@@ -224,7 +228,7 @@ impl<'a> Gateways<'a> {
             let attached_sets = Some(attached.get(id).copied().unwrap_or_default());
             statuses.insert((*id).clone(), Status { attached_sets, ..served.status() });
         }
-        (self.builder.build(), statuses)
+        (self.builder, statuses)
     }
 }
 

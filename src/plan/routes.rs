@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    backends::{self, Backends, Failure, Resolved},
+    backends::{self, Backends, Failure, Resolved, Uses},
     gateways::{self, Gateways, Served},
     listeners::ServedListener,
     parents::{self, Attached, Detached},
@@ -11,11 +11,21 @@ use super::{
 };
 use crate::{
     model::{
-        self, BackendRef, Condition, HttpFilter, HttpRoute, HttpRule, HttpsUse, Listener, ParentStatus,
-        PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
+        self, BackendRef, Condition, HostPattern, HttpFilter, HttpRoute, HttpRule, HttpsUse, Listener,
+        ParentStatus, PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
     },
-    route::{Attachment, Choice, Mirror, Rule, Weighted},
+    route::{Attachment, Choice, ListenerKey, Mirror, Rule, Weighted},
 };
+
+/// What a route has left in the plan beside its status: what has to be taken back when it goes.
+#[derive(Debug)]
+pub(super) struct Trace {
+    /// Behind which listeners it is, for which hosts.
+    pub(super) attached: Vec<(ListenerKey, Vec<HostPattern>)>,
+    /// The Gateways, with the positions of their listeners, that accept it.
+    pub(super) accepted: Vec<(ResourceId, Vec<usize>)>,
+    pub(super) uses: Uses,
+}
 
 /// A rule with what its references lead to.
 struct Prepared {
@@ -30,7 +40,8 @@ pub(super) fn attach<'a>(
     route: &'a HttpRoute,
     gateways: &mut Gateways<'a>,
     backends: &mut Backends<'a>,
-) -> Status {
+) -> (Status, Trace) {
+    let (mut attachments, mut accepted) = (Vec::new(), Vec::new());
     let id = &route.meta.id;
     let name: Arc<str> = format!("{}/{}", id.namespace, id.name).into();
     let rules: Vec<Prepared> =
@@ -41,7 +52,7 @@ pub(super) fn attach<'a>(
         let conditions = match outcome {
             Ok(attached) => {
                 let redirects = redirects(route, &attached, gateways, &rules);
-                gateways.attach(attached.gateway, &attached.listeners, |listener| {
+                let served = |listener: &'a Listener| {
                     let is_plain = listener.protocol == Protocol::Http;
                     match route.https {
                         HttpsUse::Only if is_plain => None,
@@ -50,10 +61,11 @@ pub(super) fn attach<'a>(
                             attachment(route, rules.iter().map(|prepared| &prepared.rule), listener)
                         }
                     }
-                });
+                };
+                attachments.extend(gateways.attach(attached.gateway, &attached.listeners, served));
                 let acceptance = Acceptance::of(route);
                 if acceptance.accepted.is_none() {
-                    gateways.count(attached.gateway, &attached.listeners);
+                    accepted.push((attached.gateway.clone(), attached.listeners.clone()));
                 }
                 let Some(served) = gateways.find(attached.gateway) else { continue };
                 note_urls(route, &rules, (served, &attached.listeners), backends);
@@ -73,7 +85,16 @@ pub(super) fn attach<'a>(
         status.conditions.extend(detached_conditions(detached, &refs));
     }
     status.conditions.extend(ready(&rules));
-    status
+    (status, Trace { attached: attachments, accepted, uses: backends.uses() })
+}
+
+/// Everything that a route refers to.
+pub(super) fn references(route: &HttpRoute) -> impl Iterator<Item = &BackendRef> {
+    route.rules.iter().flat_map(|rule| {
+        let filters = rule.backends.iter().flat_map(|reference| &reference.filters).chain(&rule.filters);
+        let mirrored = filters.filter_map(HttpFilter::mirror).map(|mirror| &mirror.backend);
+        rule.backends.iter().chain(mirrored)
+    })
 }
 
 fn prepare<'a>(

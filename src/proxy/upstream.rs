@@ -21,7 +21,7 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     net::IpAddr,
     num::NonZeroU32,
@@ -36,8 +36,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{config::Limits, tls::Connector};
 use crate::{
-    model::{EndpointTls, ProxyProtocol, Scheme},
-    route::{self, Address, Table, Target},
+    model::{ProxyProtocol, Scheme},
+    route::{self, Address, Identity, Table},
     runtime::{Tasks, tasks::Ended},
 };
 pub(super) use exchange::{Exchange, Failure, Protocol};
@@ -66,12 +66,6 @@ pub(super) struct Upstreams {
     /// This worker's number.
     worker: usize,
 }
-
-/// What makes connections to an endpoint interchangeable: where they go, and who is believed at the other end.
-type Identity = (Address, Option<Arc<EndpointTls>>);
-
-/// The identities and the names of the backends that are in a table.
-type Members<'t> = (BTreeSet<(&'t Address, &'t Option<Arc<EndpointTls>>)>, BTreeSet<&'t str>);
 
 /// What lasts of an endpoint as long as its identity does.
 pub(super) struct Endpoint {
@@ -245,9 +239,8 @@ impl Upstreams {
         if endpoints.values().all(|endpoint| endpoint.opening.get() == 0) {
             return;
         }
-        let (identities, _) = members(table);
-        for ((address, tls), endpoint) in &*endpoints {
-            if !identities.contains(&(address, tls)) {
+        for (identity, endpoint) in &*endpoints {
+            if !table.has_endpoint(identity) {
                 endpoint.left.notify_waiters();
             }
         }
@@ -255,9 +248,8 @@ impl Upstreams {
 
     /// Forgets what is not in `table`, and closes its connections.
     pub(super) fn sweep(&self, table: &Table) {
-        let (identities, names) = members(table);
-        self.endpoints.borrow_mut().retain(|(address, tls), endpoint| {
-            let stays = identities.contains(&(address, tls));
+        self.endpoints.borrow_mut().retain(|identity, endpoint| {
+            let stays = table.has_endpoint(identity);
             endpoint.is_gone.set(!stays);
             if !stays {
                 endpoint.idle.borrow_mut().clear();
@@ -265,26 +257,8 @@ impl Upstreams {
             }
             stays || Rc::strong_count(endpoint) > 1
         });
-        self.turns.borrow_mut().retain(|name, turn| names.contains(&**name) || Rc::strong_count(turn) > 1);
+        self.turns.borrow_mut().retain(|name, turn| table.has_backend(name) || Rc::strong_count(turn) > 1);
     }
-}
-
-/// The endpoints and the names of the backends of a table.
-fn members(table: &Table) -> Members<'_> {
-    let mut identities = BTreeSet::new();
-    let mut names = BTreeSet::new();
-    let sockets = table.sockets().filter_map(|address| table.socket(address));
-    for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
-        for target in rule.targets() {
-            if let Target::Backend(backend) = target
-                && names.insert(&*backend.name)
-            {
-                let endpoints = backend.endpoints.iter();
-                identities.extend(endpoints.map(|endpoint| (&endpoint.address, &endpoint.tls)));
-            }
-        }
-    }
-    (identities, names)
 }
 
 // === impl Endpoint ===

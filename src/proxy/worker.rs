@@ -113,6 +113,11 @@ impl Worker {
         }
     }
 
+    /// Lets go of the former table: without requests nothing else would.
+    fn adopt(&self) {
+        self.cache.borrow_mut().adopt(&self.metrics, &self.table.load());
+    }
+
     /// Finds the rule for a request. `Err` has the series that the refusal counts in.
     pub(super) fn route(&self, connection: &Connection, request: &Request<'_>) -> Result<Routed, Unrouted> {
         self.cache.borrow_mut().route(self, &self.table.load(), connection, request)

@@ -3,17 +3,24 @@
 use std::{
     borrow::Cow,
     cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU16,
     sync::Arc,
 };
 
-use super::{Listener, Rule, Socket, Table, Tls, index::HostIndex, path, table::Entry, tree::PathTree};
-use crate::model::{HostPattern, HttpMatch, Meta, PathMatch};
+use super::{
+    Listener, Rule, Socket, Table, Tls,
+    index::HostIndex,
+    path,
+    table::{Entry, HostRoutes, Members},
+};
+use crate::model::{HostPattern, HttpMatch, Kind, Meta, PathMatch};
 
 /// Collects listeners and routes, then compiles them. The order in which they are added shows nowhere but in ties
 /// between rules of one route, which the first wins.
+///
+/// It may be kept: routes come and go, and the next table shares with the last all hosts that none of them touched.
 #[derive(Debug, Default)]
 pub struct TableBuilder {
     listeners: Vec<ListenerBuilder>,
@@ -48,19 +55,23 @@ pub struct Attachment<'a> {
 #[derive(Debug)]
 struct ListenerBuilder {
     spec: ListenerSpec,
-    entries: Vec<Pending>,
+    hosts: BTreeMap<Option<HostPattern>, HostBuilder>,
+    matches: usize,
+    /// What was compiled last, if nothing has come or gone since.
+    compiled: Option<Arc<Listener>>,
 }
 
-#[derive(Debug)]
-struct Pending {
-    order: Order,
-    hostnames: Arc<[HostPattern]>,
-    entry: Entry,
+#[derive(Debug, Default)]
+struct HostBuilder {
+    /// In order.
+    entries: Vec<Arc<Entry>>,
+    /// See [`ListenerBuilder::compiled`].
+    compiled: Option<Arc<HostRoutes>>,
 }
 
 /// The standard's order of precedence after host and path: the smallest wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Order {
+pub(super) struct Order {
     /// Of a gRPC call, where no service was named. A service is a prefix of the path: the longest comes first anyway.
     called: Reverse<usize>,
     has_method: Reverse<bool>,
@@ -71,6 +82,7 @@ struct Order {
     namespace: Arc<str>,
     name: Arc<str>,
     rule: usize,
+    kind: Kind,
 }
 
 /// Positions of listeners.
@@ -80,27 +92,45 @@ type ByHost = BTreeMap<Option<HostPattern>, usize>;
 
 impl TableBuilder {
     pub fn listener(&mut self, spec: ListenerSpec) -> ListenerKey {
-        self.listeners.push(ListenerBuilder { spec, entries: Vec::new() });
+        self.listeners.push(ListenerBuilder { spec, hosts: BTreeMap::new(), matches: 0, compiled: None });
         ListenerKey(self.listeners.len() - 1)
     }
 
     pub fn attach(&mut self, key: ListenerKey, route: &Attachment<'_>) {
         let Some(listener) = self.listeners.get_mut(key.0) else { return };
-        let hostnames: Arc<[HostPattern]> = route.hostnames.iter().copied().cloned().collect();
         for (index, (matches, rule)) in route.rules.iter().enumerate() {
             for one in *matches {
-                listener.entries.push(Pending {
-                    order: Order::new(route.meta, index, one),
-                    hostnames: hostnames.clone(),
-                    entry: Entry { matches: canonical(one), rule: rule.clone() },
-                });
+                let order = Order::new(route.meta, index, one);
+                let entry = Arc::new(Entry { order, matches: canonical(one), rule: rule.clone() });
+                listener.matches += 1;
+                for host in places(&route.hostnames) {
+                    listener.hosts.entry(host.cloned()).or_default().add(entry.clone());
+                }
             }
         }
+        listener.compiled = None;
+    }
+
+    /// Takes a route away that was attached with these hostnames.
+    pub fn detach(&mut self, key: ListenerKey, meta: &Meta, hostnames: &[HostPattern]) {
+        let Some(listener) = self.listeners.get_mut(key.0) else { return };
+        let hostnames: Vec<&HostPattern> = hostnames.iter().collect();
+        let mut removed = 0;
+        for host in places(&hostnames) {
+            let host = host.cloned();
+            let Some(builder) = listener.hosts.get_mut(&host) else { continue };
+            removed = builder.remove(meta);
+            if builder.entries.is_empty() {
+                listener.hosts.remove(&host);
+            }
+        }
+        listener.matches = listener.matches.saturating_sub(removed);
+        listener.compiled = None;
     }
 
     /// Of two listeners with the same socket and hostname the one that was added first is kept. A socket also has the
     /// listeners of the wider ones that cover it, for it takes their connections.
-    pub fn build(self) -> Table {
+    pub fn build(&mut self) -> Table {
         let mut by_socket: BTreeMap<SocketAddr, ByHost> = BTreeMap::new();
         for (index, listener) in self.listeners.iter().enumerate() {
             for socket in &listener.spec.sockets {
@@ -109,14 +139,25 @@ impl TableBuilder {
             }
         }
         inherit(&mut by_socket, |index| self.listeners[index].spec.tls.is_some());
-        let compiled: Vec<Arc<Listener>> =
-            self.listeners.into_iter().map(|listener| Arc::new(listener.compile())).collect();
+        let compiled: Vec<Arc<Listener>> = self.listeners.iter_mut().map(ListenerBuilder::compile).collect();
         let socket = |hosts: ByHost| {
             let listeners = hosts.into_iter().map(|(host, index)| (host, compiled[index].clone()));
             Arc::new(Socket { listeners: HostIndex::new(listeners) })
         };
-        Table { sockets: by_socket.into_iter().map(|(address, hosts)| (address, socket(hosts))).collect() }
+        let used: BTreeSet<usize> = by_socket.values().flat_map(BTreeMap::values).copied().collect();
+        let members = Members::of(used.into_iter().map(|index| &compiled[index]));
+        let sockets = by_socket.into_iter().map(|(address, hosts)| (address, socket(hosts))).collect();
+        Table { sockets, members }
     }
+}
+
+/// Where a route is found: at each of its hostnames, or where nothing is said of the host.
+fn places<'h>(hostnames: &[&'h HostPattern]) -> Vec<Option<&'h HostPattern>> {
+    if hostnames.is_empty() {
+        return vec![None];
+    }
+    let is_first = |(index, host): &(usize, &&HostPattern)| !hostnames[..*index].contains(host);
+    hostnames.iter().enumerate().filter(is_first).map(|(_, host)| Some(*host)).collect()
 }
 
 /// The kernel gives a connection to the most specific socket: without this, a second Gateway on one address would take
@@ -163,29 +204,42 @@ fn canonicalize(path: &mut Arc<str>) {
 // === impl ListenerBuilder ===
 
 impl ListenerBuilder {
-    fn compile(mut self) -> Listener {
-        self.entries.sort_by(|a, b| a.order.cmp(&b.order));
-        let mut by_host: BTreeMap<Option<&HostPattern>, Vec<(u32, &PathMatch)>> = BTreeMap::new();
-        for (index, pending) in (0..).zip(&self.entries) {
-            let path = &pending.entry.matches.path;
-            if pending.hostnames.is_empty() {
-                by_host.entry(None).or_default().push((index, path));
-            }
-            for host in &*pending.hostnames {
-                let paths = by_host.entry(Some(host)).or_default();
-                if paths.last().is_none_or(|(last, _)| *last != index) {
-                    paths.push((index, path));
-                }
-            }
+    fn compile(&mut self) -> Arc<Listener> {
+        if let Some(compiled) = &self.compiled {
+            return compiled.clone();
         }
-        let hosts = by_host.into_iter().map(|(host, paths)| (host.cloned(), PathTree::new(paths)));
-        Listener {
-            hosts: HostIndex::new(hosts.collect::<Vec<(Option<HostPattern>, PathTree)>>()),
-            name: self.spec.name,
+        let hosts = self.hosts.iter_mut().map(|(host, builder)| (host.clone(), builder.compile()));
+        let compiled = Arc::new(Listener {
+            hosts: HostIndex::new(hosts),
+            matches: self.matches,
+            name: self.spec.name.clone(),
             port: self.spec.port,
-            tls: self.spec.tls,
-            entries: self.entries.into_iter().map(|pending| pending.entry).collect(),
-        }
+            tls: self.spec.tls.clone(),
+        });
+        self.compiled.insert(compiled).clone()
+    }
+}
+
+// === impl HostBuilder ===
+
+impl HostBuilder {
+    fn add(&mut self, entry: Arc<Entry>) {
+        self.compiled = None;
+        let at = self.entries.partition_point(|other| other.order <= entry.order);
+        self.entries.insert(at, entry);
+    }
+
+    /// Says how many entries that were.
+    fn remove(&mut self, meta: &Meta) -> usize {
+        self.compiled = None;
+        let before = self.entries.len();
+        self.entries.retain(|entry| !entry.order.is_of(meta));
+        before - self.entries.len()
+    }
+
+    fn compile(&mut self) -> Arc<HostRoutes> {
+        let entries = &self.entries;
+        self.compiled.get_or_insert_with(|| Arc::new(HostRoutes::new(entries.clone()))).clone()
     }
 }
 
@@ -207,6 +261,12 @@ impl Order {
             namespace: meta.id.namespace.clone(),
             name: meta.id.name.clone(),
             rule,
+            kind: meta.id.kind,
         }
+    }
+
+    /// Whether it is of the route with this name.
+    fn is_of(&self, meta: &Meta) -> bool {
+        self.name == meta.id.name && self.namespace == meta.id.namespace && self.kind == meta.id.kind
     }
 }

@@ -86,55 +86,60 @@ impl Listener {
 
     fn explain(&self, request: &Request<'_>) -> (Vec<Candidate<'_>>, usize) {
         let places = self.places(request.host);
+        let place_of = |entry: &Arc<Entry>| {
+            places.iter().find(|(known, _)| Arc::ptr_eq(known, entry)).map(|(_, place)| *place)
+        };
         // In order of precedence, as traffic has it.
-        let tried: Vec<u32> =
-            self.hosts.candidates(request.host).flat_map(|tree| tree.candidates(request.path)).collect();
-        let mut fitting: Vec<u32> = Vec::new();
-        for index in tried {
-            let fits = self.entry(index).is_some_and(|entry| mismatch(&entry.matches, request).is_none());
-            if fits && !fitting.contains(&index) {
-                fitting.push(index);
+        let tried = self.hosts.candidates(request.host).flat_map(|routes| routes.candidates(request.path));
+        let mut fitting: Vec<(&Arc<Entry>, Place<'_>)> = Vec::new();
+        for entry in tried.filter(|entry| mismatch(&entry.matches, request).is_none()) {
+            if !fitting.iter().any(|(known, _)| Arc::ptr_eq(known, entry)) {
+                fitting.extend(place_of(entry).map(|place| (entry, place)));
             }
         }
-        let winner = fitting.first().and_then(|index| Some((self.entry(*index)?, places.get(index)?)));
-        let candidate = |index: &u32, verdict: &dyn Fn(&Entry, &Place<'_>) -> Verdict| {
-            let (entry, place) = (self.entry(*index)?, places.get(index)?);
-            let (hostname, verdict) = (place.to_string(), verdict(entry, place));
-            Some(Candidate { rule: &entry.rule, hostname, matches: &entry.matches, verdict })
-        };
-        let first = fitting.iter().take(1).filter_map(|index| candidate(index, &|_, _| Verdict::Wins));
-        let losing = fitting.iter().skip(1).filter_map(|index| {
-            candidate(index, &|entry, place| {
-                let why = winner.map_or("", |winner| why_first(winner, (entry, place)));
-                Verdict::Loses(why.to_owned())
-            })
-        });
-        let differing = places.keys().filter(|index| !fitting.contains(index)).filter_map(|index| {
-            candidate(index, &|entry, _| {
-                Verdict::Differs(mismatch(&entry.matches, request).unwrap_or_default())
-            })
-        });
-        let candidates: Vec<_> = first.chain(losing).chain(differing).collect();
-        let elsewhere = self.entries.len().saturating_sub(places.len());
-        (candidates, elsewhere)
+        let mut candidates = Vec::new();
+        for (index, (entry, place)) in fitting.iter().enumerate() {
+            let verdict = match fitting.first() {
+                Some((winner, first)) if index > 0 => {
+                    Verdict::Loses(why_first((winner, first), (entry, place)).to_owned())
+                }
+                Some(_) | None => Verdict::Wins,
+            };
+            candidates.push(Candidate::new(entry, *place, verdict));
+        }
+        for (entry, place) in &places {
+            if let Some(why) = mismatch(&entry.matches, request) {
+                candidates.push(Candidate::new(entry, *place, Verdict::Differs(why)));
+            }
+        }
+        (candidates, self.matches.saturating_sub(places.len()))
     }
 
-    /// The entries that have a hostname which takes `host`, with the most specific such.
-    fn places(&self, host: &str) -> BTreeMap<u32, Place<'_>> {
-        let mut places: BTreeMap<u32, Place<'_>> = BTreeMap::new();
-        for (place, tree) in self.hosts.iter().filter(|(place, _)| place.takes(host)) {
-            for index in tree.groups().flatten() {
-                let best = places.entry(*index).or_insert(place);
-                if place.rank() > best.rank() {
-                    *best = place;
+    /// The entries that have a hostname which takes `host`, in order of precedence, with the most specific such.
+    fn places(&self, host: &str) -> Vec<(&Arc<Entry>, Place<'_>)> {
+        let mut places: Vec<(&Arc<Entry>, Place<'_>)> = Vec::new();
+        let mut known: BTreeMap<*const Entry, usize> = BTreeMap::new();
+        for (place, routes) in self.hosts.iter().filter(|(place, _)| place.takes(host)) {
+            for entry in &routes.entries {
+                let at = *known.entry(Arc::as_ptr(entry)).or_insert(places.len());
+                match places.get_mut(at) {
+                    Some((_, best)) if place.rank() > best.rank() => *best = place,
+                    Some(_) => {}
+                    None => places.push((entry, place)),
                 }
             }
         }
+        places.sort_by(|(one, _), (other, _)| one.order.cmp(&other.order));
         places
     }
+}
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.entries.get(index as usize)
+// === impl Candidate ===
+
+impl<'t> Candidate<'t> {
+    fn new(entry: &'t Arc<Entry>, place: Place<'t>, verdict: Verdict) -> Self {
+        let hostname = place.to_string();
+        Self { rule: &entry.rule, hostname, matches: &entry.matches, verdict }
     }
 }
 

@@ -1,10 +1,16 @@
 //! The table: sockets, their listeners, and the rules of their routes.
 
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU16, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    num::NonZeroU16,
+    path::Path,
+    sync::Arc,
+};
 
 use http::{HeaderMap, Method, header};
 
-use super::{Mirror, Target, Tls, Weighted, index::HostIndex, tree::PathTree};
+use super::{Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, tree::PathTree};
 use crate::model::{
     BackendPolicy, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session, Timeouts,
     ValueMatch,
@@ -14,7 +20,18 @@ use crate::model::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     pub(super) sockets: BTreeMap<SocketAddr, Arc<Socket>>,
+    pub(super) members: Members,
 }
+
+/// All that a table leads to: known beforehand, so that nobody has to look at every rule to find out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Members {
+    backends: BTreeSet<Arc<str>>,
+    endpoints: BTreeSet<Identity>,
+}
+
+/// What makes connections to an endpoint interchangeable: where they go, and who is believed at the other end.
+pub type Identity = (Address, Option<Arc<EndpointTls>>);
 
 /// One bound address and the listeners that share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +47,25 @@ pub struct Listener {
     pub port: NonZeroU16,
     /// How it ends TLS; plaintext where absent.
     pub tls: Option<Arc<Tls>>,
-    /// In order of precedence, as far as it does not depend on host and path.
-    pub(super) entries: Vec<Entry>,
-    pub(super) hosts: HostIndex<PathTree>,
+    pub(super) hosts: HostIndex<Arc<HostRoutes>>,
+    /// How many matches there are; one may be served for many hosts.
+    pub(super) matches: usize,
+}
+
+/// What is served for one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostRoutes {
+    /// In order of precedence, as far as it does not depend on the path.
+    pub(super) entries: Vec<Arc<Entry>>,
+    tree: PathTree,
+    /// Whether some path is claimed more than once.
+    is_contested: bool,
 }
 
 /// One match of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    pub(super) order: Order,
     pub(super) matches: HttpMatch,
     pub(super) rule: Arc<Rule>,
 }
@@ -85,7 +113,7 @@ pub struct Conflict<'t> {
 
 /// What makes two matches the same: everything but the order of their conditions.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Identity<'m> {
+struct Claim<'m> {
     path: (u8, &'m str),
     method: Option<&'m str>,
     conditions: Vec<(u8, &'m str, (u8, &'m str))>,
@@ -149,6 +177,38 @@ impl Table {
     pub fn socket(&self, address: &SocketAddr) -> Option<&Socket> {
         self.sockets.get(address).map(|socket| &**socket)
     }
+
+    /// Whether some rule leads to this endpoint.
+    pub fn has_endpoint(&self, identity: &Identity) -> bool {
+        self.members.endpoints.contains(identity)
+    }
+
+    /// Whether some rule leads to a backend of this name.
+    pub fn has_backend(&self, name: &str) -> bool {
+        self.members.backends.contains(name)
+    }
+}
+
+// === impl Members ===
+
+impl Members {
+    pub(super) fn of<'t>(listeners: impl Iterator<Item = &'t Arc<Listener>>) -> Self {
+        let mut members = Self::default();
+        let mut last = None;
+        let rules = listeners.flat_map(|listener| listener.rules()).map(|(_, rule)| rule);
+        for target in rules.flat_map(|rule| rule.targets()) {
+            let Target::Backend(backend) = target else { continue };
+            // Most rules lead where the one before does.
+            if last.replace(Arc::as_ptr(backend)) != Some(Arc::as_ptr(backend))
+                && !members.backends.contains(&backend.name)
+            {
+                members.backends.insert(backend.name.clone());
+                let endpoints = backend.endpoints.iter();
+                members.endpoints.extend(endpoints.map(|one| (one.address.clone(), one.tls.clone())));
+            }
+        }
+        members
+    }
 }
 
 // === impl Socket ===
@@ -194,12 +254,9 @@ impl Request<'_> {
 
 impl Listener {
     /// The first entry that fits.
-    fn first(&self, request: &Request<'_>) -> Option<&Entry> {
-        self.hosts
-            .candidates(request.host)
-            .flat_map(|tree| tree.candidates(request.path))
-            .filter_map(|entry| self.entries.get(entry as usize))
-            .find(|entry| entry.fits(request))
+    fn first(&self, request: &Request<'_>) -> Option<&Arc<Entry>> {
+        let routes = self.hosts.candidates(request.host);
+        routes.flat_map(|routes| routes.candidates(request.path)).find(|entry| entry.fits(request))
     }
 
     /// Where a CORS preflight for a request of `method` goes, and the method that it is matched by: that one where a CORS
@@ -208,27 +265,44 @@ impl Listener {
         &self,
         request: &Request<'m>,
         method: &'m Method,
-    ) -> (Option<&Entry>, &'m Method) {
+    ) -> (Option<&Arc<Entry>>, &'m Method) {
         match self.first(&Request { method, ..*request }) {
             Some(actual) if actual.rule.has_cors() => (Some(actual), method),
             Some(_) | None => (self.first(request), request.method),
         }
     }
 
-    /// Every match of every rule, in order of precedence as far as it does not depend on host and path.
+    /// Every match of every rule, once for each host.
     pub fn rules(&self) -> impl Iterator<Item = (&HttpMatch, &Arc<Rule>)> {
-        self.entries.iter().map(|entry| (&entry.matches, &entry.rule))
+        let entries = self.hosts.values().flat_map(|routes| &routes.entries);
+        entries.map(|entry| (&entry.matches, &entry.rule))
     }
 
     /// The matches that can never win, because another route has the same one and does something else.
     pub fn conflicts(&self) -> Vec<Conflict<'_>> {
         let mut conflicts = Vec::new();
-        for (host, tree) in self.hosts.iter() {
-            for group in tree.groups().filter(|group| group.len() > 1) {
-                self.conflicts_among(group, &host, &mut conflicts);
+        for (host, routes) in self.hosts.iter().filter(|(_, routes)| routes.is_contested) {
+            for group in routes.tree.groups().filter(|group| group.len() > 1) {
+                routes.conflicts_among(group, &host, &mut conflicts);
             }
         }
         conflicts
+    }
+}
+
+// === impl HostRoutes ===
+
+impl HostRoutes {
+    /// `entries` are in order of precedence.
+    pub(super) fn new(entries: Vec<Arc<Entry>>) -> Self {
+        let tree = PathTree::new((0..).zip(entries.iter().map(|entry| &entry.matches.path)));
+        let is_contested = tree.groups().any(|group| group.len() > 1);
+        Self { entries, tree, is_contested }
+    }
+
+    /// What to try for `path`, in order of precedence.
+    pub(super) fn candidates(&self, path: &str) -> impl Iterator<Item = &Arc<Entry>> {
+        self.tree.candidates(path).filter_map(|index| self.entries.get(index as usize))
     }
 
     fn conflicts_among<'t>(
@@ -237,9 +311,9 @@ impl Listener {
         host: &dyn std::fmt::Display,
         conflicts: &mut Vec<Conflict<'t>>,
     ) {
-        let mut winners: BTreeMap<Identity<'_>, &Entry> = BTreeMap::new();
+        let mut winners: BTreeMap<Claim<'_>, &Entry> = BTreeMap::new();
         for entry in group.iter().filter_map(|index| self.entries.get(*index as usize)) {
-            let winner = *winners.entry(Identity::of(&entry.matches)).or_insert(entry);
+            let winner = *winners.entry(Claim::of(&entry.matches)).or_insert(entry);
             if winner.rule.route != entry.rule.route && !winner.rule.does_the_same(&entry.rule) {
                 let path = match &entry.matches.path {
                     PathMatch::Prefix(prefix) if prefix.is_empty() => "/",
@@ -287,9 +361,9 @@ impl Rule {
     }
 }
 
-// === impl Identity ===
+// === impl Claim ===
 
-impl<'m> Identity<'m> {
+impl<'m> Claim<'m> {
     fn of(matches: &'m HttpMatch) -> Self {
         let path = match &matches.path {
             PathMatch::Exact(path) => (0, &**path),

@@ -21,6 +21,9 @@ use tokio::sync::watch;
 pub struct Publisher<T> {
     shared: Arc<Shared<T>>,
     changed: watch::Sender<u64>,
+    /// Former values that somebody may still hold: whoever lets go of one last must not be a reader, to whom it would
+    /// come as a pause.
+    former: Vec<Arc<T>>,
 }
 
 /// A reader that may be cloned and sent.
@@ -49,21 +52,36 @@ struct Shared<T> {
 pub fn live<T: Eq>(initial: T) -> (Publisher<T>, Live<T>) {
     let shared = Arc::new(Shared { value: ArcSwap::from_pointee(initial), version: AtomicU64::new(0) });
     let (sender, receiver) = watch::channel(0);
-    (Publisher { shared: shared.clone(), changed: sender }, Live { shared, changed: receiver })
+    (
+        Publisher { shared: shared.clone(), changed: sender, former: Vec::new() },
+        Live { shared, changed: receiver },
+    )
 }
 
 // === impl Publisher ===
 
 impl<T: Eq> Publisher<T> {
     /// Makes `next` the current value and wakes the readers, unless it equals the current one. Says whether it did.
-    pub fn publish(&mut self, next: T) -> bool {
-        if *self.shared.value.load_full() == next {
+    pub fn publish(&mut self, next: impl Into<Arc<T>>) -> bool {
+        let next = next.into();
+        if *self.shared.value.load_full() == *next {
             return false;
         }
-        self.shared.value.store(Arc::new(next));
+        self.former.retain(|value| Arc::strong_count(value) > 1);
+        self.former.push(self.shared.value.swap(next));
         let version = self.shared.version.fetch_add(1, Ordering::AcqRel) + 1;
         self.changed.send_replace(version);
         true
+    }
+
+    /// Hands out the former values that nobody else holds any more, to be dropped where that disturbs nobody.
+    pub fn take_unused(&mut self) -> Vec<Arc<T>> {
+        self.former.extract_if(.., |value| Arc::strong_count(value) == 1).collect()
+    }
+
+    /// Whether somebody may still hold a former value.
+    pub fn has_former(&self) -> bool {
+        !self.former.is_empty()
     }
 
     /// How many times a new value was published.
@@ -128,6 +146,17 @@ mod tests {
         assert!(!publisher.publish(1));
         assert!(publisher.publish(2));
         assert_eq!((*live.load(), live.version()), (2, 1));
+    }
+
+    #[test]
+    fn a_former_value_is_kept_until_nobody_else_holds_it() {
+        let (mut publisher, live) = live("a");
+        let held = live.view().load();
+        publisher.publish("b");
+        assert!(publisher.take_unused().is_empty() && publisher.has_former());
+        drop(held);
+        assert_eq!(publisher.take_unused(), [Arc::new("a")]);
+        assert!(!publisher.has_former());
     }
 
     #[test]

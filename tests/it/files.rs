@@ -2,6 +2,7 @@
 
 mod edits;
 mod gateways;
+mod many;
 mod mistakes;
 
 use serde_json::Value;

@@ -10,7 +10,7 @@ use super::{
     claims::{Policy, Port, Shape, Source, Sticky, Strip, Terms},
     manifest,
     merge::{Group, Member},
-    names::{self, Names, Pair},
+    names::{self, Considered, Names, Pair},
     origin,
 };
 use crate::{
@@ -33,7 +33,8 @@ const MAX_HOSTS: usize = 16;
 /// Writes every group; one that cannot be a resource costs only itself.
 pub(super) fn write(groups: Vec<Group<'_>>, taken: &BTreeSet<ResourceId>, problems: Problems) -> Translation {
     let mut writer = Writer { objects: BTreeMap::new(), resources: BTreeMap::new(), problems };
-    for (group, pairs) in name(groups, taken) {
+    let (called, names) = name(groups, taken);
+    for (group, pairs) in called {
         for (pair, hosts) in pairs.iter().zip(group.hosts.chunks(MAX_HOSTS)) {
             writer.write(&group, pair, hosts);
         }
@@ -43,13 +44,14 @@ pub(super) fn write(groups: Vec<Group<'_>>, taken: &BTreeSet<ResourceId>, proble
         objects: writer.objects.into_values().collect(),
         problems: writer.problems.0,
         resources: resources.collect(),
+        names,
         ..Translation::default()
     }
 }
 
 /// Names for every group, one pair for each sixteen hosts. Who is called exactly like the resource comes first, so
 /// that `my-app` keeps its name beside `my_app`; then the older.
-fn name<'a>(groups: Vec<Group<'a>>, taken: &BTreeSet<ResourceId>) -> Vec<(Group<'a>, Vec<Pair>)> {
+fn name<'a>(groups: Vec<Group<'a>>, taken: &BTreeSet<ResourceId>) -> (Named<'a>, Considered) {
     let mut names = Names::new(taken);
     let mut owners = BTreeSet::new();
     let mut wishes: Vec<(bool, Group<'a>, String, Vec<String>)> = groups
@@ -70,14 +72,14 @@ fn name<'a>(groups: Vec<Group<'a>>, taken: &BTreeSet<ResourceId>) -> Vec<(Group<
         })
         .collect();
     wishes.sort_by_key(|(is_exact, ..)| !is_exact);
-    wishes
-        .into_iter()
-        .map(|(_, group, namespace, wishes)| {
-            let pairs = group.hosts.chunks(MAX_HOSTS).map(|_| names.give(&namespace, &wishes)).collect();
-            (group, pairs)
-        })
-        .collect()
+    let called = wishes.into_iter().map(|(_, group, namespace, wishes)| {
+        let pairs = group.hosts.chunks(MAX_HOSTS).map(|_| names.give(&namespace, &wishes)).collect();
+        (group, pairs)
+    });
+    (called.collect(), names.considered())
 }
+
+type Named<'a> = Vec<(Group<'a>, Vec<Pair>)>;
 
 struct Writer {
     objects: BTreeMap<ResourceId, Object>,

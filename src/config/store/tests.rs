@@ -1,5 +1,7 @@
 //! What stays and what goes when files change.
 
+mod properties;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
@@ -22,7 +24,7 @@ fn id(name: &str) -> ResourceId {
 
 /// Name, host, generation and whether stale, of every route.
 fn routes(store: &Store) -> Vec<String> {
-    let route = |(id, object): (&ResourceId, &Object)| {
+    let route = |(id, object): (&ResourceId, &Arc<Object>)| {
         let manifest: serde_json::Value = serde_json::from_str(&object.manifest).unwrap();
         let host = manifest.pointer("/spec/hostnames/0").unwrap().as_str().unwrap().to_owned();
         let stale = if store.stale().contains(id) { " stale" } else { "" };

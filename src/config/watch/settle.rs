@@ -161,6 +161,12 @@ impl Settling {
         self.written.clear();
     }
 
+    /// The paths that have changed in this run; `None` if they were too many to remember.
+    pub(super) fn changed(&mut self) -> Option<BTreeSet<PathBuf>> {
+        let changed = std::mem::take(&mut self.changed);
+        (changed.len() < MOST_PATHS).then_some(changed)
+    }
+
     /// How long to wait for another event.
     pub(super) fn quiet(&self) -> Duration {
         let half = !self.left.is_empty() || self.written.keys().any(|path| self.changed.contains(path));

@@ -10,13 +10,18 @@ use notify::{
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::files::{self, Scan};
 
-type Scans = Pin<Box<dyn Stream<Item = Scan> + Send>>;
+/// What a watch gives, put together.
+struct Scans {
+    updates: Pin<Box<dyn Stream<Item = Update> + Send>>,
+    now: Scan,
+}
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn start(path: &Path) -> Scans {
-    Box::pin(watch(vec![path.to_path_buf()]))
+    Scans { updates: Box::pin(watch(vec![path.to_path_buf()])), now: Scan::default() }
 }
 
 /// File names and contents.
@@ -28,12 +33,29 @@ fn contents(scan: &Scan) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What there is after an update.
+fn followed(mut scan: Scan, update: Update) -> Scan {
+    let changes = match update {
+        Update::Whole(whole) => return whole,
+        Update::Part(changes) => changes,
+    };
+    assert!(!changes.files.is_empty() || changes.troubles != scan.troubles, "an update of nothing");
+    for (path, file) in changes.files {
+        let _ = match file {
+            Some(file) => scan.files.insert(path, file),
+            None => scan.files.remove(&path),
+        };
+    }
+    Scan { troubles: changes.troubles, ..scan }
+}
+
 /// The scans up to the first that is as wanted.
 async fn until(scans: &mut Scans, wanted: impl Fn(&Scan) -> bool) -> Vec<Scan> {
     let mut seen = Vec::new();
     timeout(DEADLINE, async {
-        while let Some(scan) = scans.next().await {
-            seen.push(scan);
+        while let Some(update) = scans.updates.next().await {
+            scans.now = followed(std::mem::take(&mut scans.now), update);
+            seen.push(scans.now.clone());
             if seen.last().is_some_and(&wanted) {
                 return;
             }
@@ -321,4 +343,69 @@ fn after_lost_events_no_file_counts_as_being_written() {
 #[test]
 fn many_changes_are_a_burst() {
     assert_eq!(quiet(&[(TO, &["/c/a.yaml"]), (TO, &["/c/b.yaml"]), (TO, &["/c/c.yaml"])]), BURST);
+}
+
+/// One step of somebody who works in a directory.
+fn act(root: &Path, (kind, number, content): (u8, u8, u8)) {
+    let path = |number: u8| match number % 6 {
+        0 => root.join("a.yaml"),
+        1 => root.join("b.yaml"),
+        2 => root.join("sub/a.yaml"),
+        3 => root.join("sub/deep/b.json"),
+        4 => root.join("link.yaml"),
+        _ => root.join("notes.txt"),
+    };
+    let target = path(number);
+    // What cannot be done is not done.
+    let _ = match kind % 8 {
+        0 | 1 => fs::write(&target, content.to_string()),
+        2 => fs::write(root.join("next.tmp"), content.to_string())
+            .and_then(|()| fs::rename(root.join("next.tmp"), &target)),
+        3 => fs::remove_file(&target),
+        4 => fs::rename(&target, path(content)),
+        5 => fs::remove_dir_all(root.join("sub")),
+        6 => fs::create_dir_all(root.join("sub/deep")),
+        _ => symlink(path(content), root.join("link.yaml")),
+    };
+}
+
+#[tokio::test]
+async fn after_any_changes_the_watch_has_seen_what_a_scan_sees() {
+    let mut random = 0x2545_f491_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 56) as u8
+    };
+    for _ in 0..4 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut scans = start(directory.path());
+        until(&mut scans, |_| true).await;
+        for _ in 0..12 {
+            let begin = Instant::now();
+            for _ in 0..=next() % 4 {
+                act(directory.path(), (next(), next(), next()));
+            }
+            let now = files::scan(&[directory.path().to_path_buf()]);
+            if scans.now != now {
+                until(&mut scans, |seen| *seen == now).await;
+                assert!(begin.elapsed() < POLL / 2 + WRITING, "seen by the poll, not by an event");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_event_told_is_found_by_the_poll() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    fs::write(&file, "0").unwrap();
+    let mut watch = Watch::new(vec![directory.path().to_path_buf()]);
+    assert!(matches!(watch.next().await, Some(Update::Whole(_))));
+    // Nobody tells any more.
+    watch.armed.watcher = None;
+    fs::write(&file, "1").unwrap();
+    let Ok(Some(Update::Part(changes))) = timeout(DEADLINE, watch.next()).await else {
+        panic!("nothing is seen")
+    };
+    assert_eq!(changes.files[&file], Some(files::File::new("1".as_bytes())));
 }

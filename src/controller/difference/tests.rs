@@ -7,8 +7,13 @@ fn route(manifest: &str, conditions: Vec<Condition>) -> (ResourceId, Arc<ObjectR
     let id = ResourceId::new(Kind::HttpRoute, "shop", "books");
     let meta = Meta { id: id.clone(), origin: Origin::BuiltIn("a test"), created: None, generation: 1 };
     let status = Status { conditions, ..Status::default() };
-    let object =
-        ObjectReport { meta, manifest: manifest.into(), status, since: BTreeMap::new(), stale: false };
+    let object = ObjectReport {
+        meta,
+        manifest: manifest.into(),
+        status: status.into(),
+        since: BTreeMap::new(),
+        stale: false,
+    };
     (id, Arc::new(object))
 }
 

@@ -272,4 +272,32 @@ proptest! {
         let id = WorkloadId("id-good".into());
         prop_assert!(before.workloads[&id].routed && after.workloads[&id].routed);
     }
+
+    #[test]
+    fn what_is_kept_up_step_by_step_is_what_is_planned_anew(
+        mut world in any_world(),
+        steps in vec((vec(any_thing(), 0..3), vec(any::<prop::sample::Index>(), 0..3), 0..8_u8), 1..6)
+    ) {
+        let mut planner = Planner::default();
+        for (things, gone, odd) in steps {
+            for index in gone {
+                let id = world.resources.keys().nth(index.index(world.resources.len().max(1))).cloned();
+                id.map(|id| world.resources.remove(&id));
+            }
+            let added = assembled(things);
+            world.resources.extend(added.resources);
+            match odd {
+                0 => world.workloads.extend(added.workloads),
+                1 => drop(world.unbound.insert("[::]:80".parse().unwrap(), "in use".into())),
+                2 => world.unbound.clear(),
+                _ => {}
+            }
+            let (kept, anew) = (planner.plan(&world), plan(&world));
+            prop_assert_eq!(format!("{kept:?}"), format!("{anew:?}"));
+            prop_assert!(kept == anew);
+            // What has not changed is shared with the plan before.
+            let again = planner.plan(&world);
+            prop_assert!(again == anew);
+        }
+    }
 }

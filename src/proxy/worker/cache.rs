@@ -91,6 +91,16 @@ impl Cache {
         self.none.clone()
     }
 
+    /// Forgets what belongs to another table.
+    pub(super) fn adopt(&mut self, metrics: &WorkerMetrics, table: &Arc<Table>) {
+        if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
+            self.rules.clear();
+            self.listeners.clear();
+            self.none = Series::new(metrics, ["", "", ""].map(Arc::from));
+            self.table = Some(table.clone());
+        }
+    }
+
     pub(super) fn route(
         &mut self,
         worker: &Worker,
@@ -98,12 +108,7 @@ impl Cache {
         connection: &Connection,
         request: &Request<'_>,
     ) -> Result<Routed, Unrouted> {
-        if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
-            self.rules.clear();
-            self.listeners.clear();
-            self.none = Series::new(&worker.metrics, ["", "", ""].map(Arc::from));
-            self.table = Some(table.clone());
-        }
+        self.adopt(&worker.metrics, table);
         let socket = table.socket(&connection.socket);
         let found = socket.map_or(Found::NoListener, |socket| socket.find(request));
         let is_misdirected = |listener| {

@@ -102,6 +102,7 @@ pub(in crate::proxy) async fn run(
                 None => return Ok(()),
             },
             () = table.changed() => {
+                worker.adopt();
                 worker.upstreams.give_up(&table.load());
                 worker.changed.notify_waiters();
                 swept = false;
