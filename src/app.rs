@@ -4,6 +4,8 @@
 //! of its own. What joins them is the published table, and the two acts of opening and closing sockets.
 
 mod actions;
+mod handover;
+mod inherited;
 mod session_key;
 pub mod settings;
 mod supervise;
@@ -24,13 +26,15 @@ use futures::{
 use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use handover::{Predecessor, take_over};
+pub use inherited::{Activated, Inherited};
 pub use settings::Settings;
 
 use crate::{
     admin, config,
     config::files::{File, Scan},
     config::labels::{Exposure, LabelSettings, Template},
-    controller::{self, Input, Outputs, Sockets},
+    controller::{self, Claim, Input, Outputs, Sockets},
     discovery::{dns, docker},
     model::{CertificateOrders, HealthReport, Report},
     proxy::{self, Drained, Workers},
@@ -38,11 +42,13 @@ use crate::{
     runtime::{
         drain,
         live::{Live, live},
-        ready::Ready,
+        ready::{Guard, Ready},
         tasks::{Ended, Tasks},
     },
     telemetry::{access, metrics::Metrics},
 };
+use handover::Offer;
+use inherited::File as SocketOwner;
 use settings::{AccessLogFormat, AccessLogSettings, AdminAddress};
 
 /// A running Portolan.
@@ -63,27 +69,57 @@ pub struct Running {
     /// Why workers are not started again any more.
     given_up: oneshot::Receiver<String>,
     admin_stop: drain::Trigger,
+    /// Until the admin API is opened.
+    unopened: Option<(admin::Listener, admin::State, drain::Watch)>,
     access_log: Option<access::Writer>,
+    /// Until the first table is live.
+    first_report: Option<Live<Report>>,
+    offer: Offer,
 }
 
-/// Starts everything. Nothing is served before the sources have spoken once; [`Running::report`] tells when.
+/// What happens to a running Portolan by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first table is live.
+    FirstTable,
+    /// A part has failed: none ends by itself.
+    Failed(String),
+    /// A successor with this process number has taken over.
+    Relieved(u32),
+}
+
+/// Why it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Asked,
+    Relieved,
+}
+
+/// Starts everything. Nothing is served before the sources have spoken once; [`Running::event`] tells when.
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let http = settings.http.map(real_port).transpose().context("there is no free port for `--http`")?;
-    let https = settings.https.map(real_port).transpose().context("there is no free port for `--https`")?;
+    start_with(settings, Inherited::default()).await
+}
+
+/// Starts everything, on sockets that others have opened where they fit. If one of them is a predecessor, the admin API
+/// waits for [`Running::open_admin`].
+pub async fn start_with(settings: Settings, mut inherited: Inherited) -> anyhow::Result<Running> {
+    let (http, https) = ports(&settings, &inherited)?;
     let metrics = Metrics::new();
     let (access_log, access_writer) = access_log(&settings.access_log, &metrics)?.unzip();
     let (table, live_table) = live(Table::default());
     let (report, live_report) = live(Report::default());
     let ready = Ready::new();
-    let (workers, deaths) =
+    let (mut workers, deaths) =
         Workers::start(proxy_config(&settings), &live_table, &metrics, access_log.as_ref())
             .context("cannot start the threads of the data plane")?;
+    workers.adopt(std::mem::take(&mut inherited.opened));
+    workers.vouch(std::mem::take(&mut inherited.healthy));
     let (prober, health) = workers.watch(live_table.clone());
     let workers = Arc::new(Mutex::new(Some(workers)));
     let (names, wanted_names) = watch::channel(BTreeSet::new());
     let (certificates, orders) = watch::channel(CertificateOrders::new());
     let mut inputs = inputs(&settings, wanted_names, orders);
-    inputs.push(health_reports(health).boxed());
+    inputs.push(health_reports(health.clone()).boxed());
     let outputs =
         Outputs { table, report, sockets: sockets(&workers), names, certificates, metrics: metrics.clone() };
     let mut tasks = Tasks::new();
@@ -94,39 +130,36 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     inputs.push(endless(beside));
     let (ask, actions) = mpsc::channel(actions::QUEUE);
     let admin = match &settings.admin {
-        Some(address) => Some(bind_admin(address).await?),
+        Some(address) => Some(bind_admin(address, &mut inherited).await?),
         None => None,
     };
-    let admin_address = admin.as_ref().map(admin::Listener::address);
-    if let Some(listener) = admin {
-        let state = admin::State {
-            report: live_report.clone(),
-            table: live_table.clone(),
-            ready: ready.clone(),
-            metrics: metrics.clone(),
-            actions: admin::Actions { token: token(&settings).await?, asked: ask },
-            previews,
-        };
-        tasks.spawn("admin", admin::serve(listener, state, admin_watch));
-        let hands = actions::Hands::new(&settings, to_controller, workers.clone());
-        tasks.spawn("actions", actions::run(actions, hands));
-    }
+    let admin_address = admin.as_ref().map(|(listener, _)| listener.address());
+    let claim = Claim::default();
+    let estate = handover::estate(&settings, (http, https), (&workers, health), (admin.as_ref(), &claim))?;
+    let unopened = match admin {
+        Some((listener, _)) => {
+            let state = admin::State {
+                report: live_report.clone(),
+                table: live_table.clone(),
+                ready: ready.clone(),
+                metrics: metrics.clone(),
+                actions: admin::Actions { token: token(&settings).await?, asked: ask },
+                previews,
+            };
+            let hands = actions::Hands::new(&settings, to_controller, workers.clone());
+            tasks.spawn("actions", actions::run(actions, hands));
+            Some((listener, state, admin_watch))
+        }
+        None => None,
+    };
     tasks.spawn("health", prober);
     let (last_words, given_up) = oneshot::channel();
     tasks.spawn("workers", supervise::supervise(workers.clone(), deaths, metrics.clone(), last_words));
-    let first_table = ready.register("the first table");
-    let mut first_report = live_report.clone();
-    tasks.spawn("controller", async move {
-        let controller = controller::run(inputs, outputs, controller_settings(&settings, http, https));
-        tokio::pin!(controller);
-        // The controller goes on when the first report has come: it is not dropped by the arm that wins.
-        tokio::select! {
-            () = &mut controller => return,
-            () = first_report.changed() => drop(first_table),
-        }
-        controller.await;
-    });
-    Ok(Running {
+    let first = (live_report.clone(), ready.register("the first table"));
+    let told = controller_settings(&settings, (http, https), claim);
+    tasks.spawn("controller", control(controller::run(inputs, outputs, told), first));
+    let mut running = Running {
+        first_report: Some(live_report.clone()),
         report: live_report,
         admin: admin_address,
         http,
@@ -138,31 +171,94 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         metrics,
         given_up,
         admin_stop,
+        unopened,
         access_log: access_writer,
-    })
+        offer: Offer::new(estate),
+    };
+    if !inherited.has_predecessor {
+        running.open_admin();
+    }
+    Ok(running)
 }
 
 // === impl Running ===
 
 impl Running {
+    /// Waits for what happens next. Safe to drop half-way.
+    pub async fn event(&mut self) -> Event {
+        tokio::select! {
+            // No arm loses anything when another wins. A part that gives up has its words told.
+            biased;
+            Ok(words) = &mut self.given_up => Event::Failed(words),
+            () = first(&mut self.first_report) => {
+                self.report_unused();
+                Event::FirstTable
+            }
+            process = self.offer.accepted() => Event::Relieved(process),
+            ended = self.tasks.ended() => Event::Failed(Ended::to_string(&ended)),
+        }
+    }
+
     /// Waits for a part to fail: none ends by itself.
     pub async fn failed(&mut self) -> String {
-        tokio::select! {
-            // Neither loses anything when the other wins. It ends with its words.
-            biased;
-            Ok(words) = &mut self.given_up => words,
-            ended = self.tasks.ended() => Ended::to_string(&ended),
+        loop {
+            match self.event().await {
+                Event::Failed(words) => return words,
+                Event::FirstTable | Event::Relieved(_) => {}
+            }
+        }
+    }
+
+    /// Lets the admin API answer. Until a predecessor has stopped, it is the one that does.
+    pub fn open_admin(&mut self) {
+        if let Some((listener, state, stop)) = self.unopened.take() {
+            self.tasks.spawn("admin", admin::serve(listener, state, stop));
+        }
+    }
+
+    /// Waits for a successor from now on; [`Running::event`] tells of it. Without a state directory there is no place
+    /// where it could be met.
+    pub fn offer(&mut self) {
+        self.offer.make(&mut self.tasks);
+    }
+
+    /// Tells of sockets of others that no listener has asked for.
+    fn report_unused(&self) {
+        let mut workers = lock(&self.workers);
+        let Some(workers) = workers.as_mut() else { return };
+        for address in workers.close_unused() {
+            tracing::info!(%address, "the other process listened there, no listener of this one does: it is closed");
+        }
+        for address in workers.unused() {
+            if self.admin.as_deref() != Some(&*address.to_string()) {
+                tracing::warn!(%address, "the supervisor has opened a socket whose address no listener has: it is not used");
+            }
         }
     }
 
     /// Stops: takes nothing new after the drain delay, lets what is under way finish until the drain timeout, then ends
     /// everything.
-    pub async fn shutdown(mut self) -> Drained {
+    pub async fn shutdown(self) -> Drained {
+        self.stop(Stop::Asked).await
+    }
+
+    /// Stops after a successor has taken over: takes nothing new at once.
+    pub async fn retire(self) -> Drained {
+        self.stop(Stop::Relieved).await
+    }
+
+    async fn stop(mut self, why: Stop) -> Drained {
+        self.offer.withdraw();
+        if why == Stop::Relieved {
+            // The successor's answers from now on.
+            self.admin_stop.start();
+        }
         let _held = self.ready.register("the drain to end");
         let workers = lock(&self.workers).take();
-        let outcome = match workers {
-            Some(workers) => workers.drain().await,
-            None => Drained::default(),
+        let outcome = match (workers, why) {
+            (Some(workers), Stop::Asked) => workers.drain().await,
+            (Some(workers), Stop::Relieved) => workers.retire().await,
+            (None, _) => Drained::default(),
         };
         self.admin_stop.start();
         self.tasks.stop().await;
@@ -173,12 +269,47 @@ impl Running {
     }
 }
 
-/// Where port 0 was asked for, finds a free one: the implicit Gateway is a document, and documents name their port.
-fn real_port(address: SocketAddr) -> std::io::Result<SocketAddr> {
+/// Waits for the first report, once.
+async fn first(report: &mut Option<Live<Report>>) {
+    match report {
+        Some(waited) => waited.changed().await,
+        None => std::future::pending().await,
+    }
+    *report = None;
+}
+
+/// Runs the controller; the guard holds up readiness until its first report.
+async fn control(controller: impl Future<Output = ()>, (mut report, first): (Live<Report>, Guard)) {
+    tokio::pin!(controller);
+    // The controller goes on when the first report has come: it is not dropped by the arm that wins.
+    tokio::select! {
+        () = &mut controller => return,
+        () = report.changed() => drop(first),
+    }
+    controller.await;
+}
+
+/// Where the implicit Gateway listens for HTTP and HTTPS.
+fn ports(
+    settings: &Settings,
+    inherited: &Inherited,
+) -> anyhow::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+    let port = |asked: Option<SocketAddr>, before| asked.map(|asked| real_port(asked, before)).transpose();
+    let http = port(settings.http, inherited.http).context("there is no free port for `--http`")?;
+    let https = port(settings.https, inherited.https).context("there is no free port for `--https`")?;
+    Ok((http, https))
+}
+
+/// Where port 0 was asked for, finds a free one, or that of a predecessor: the implicit Gateway is a document, and
+/// documents name their port.
+fn real_port(address: SocketAddr, before: Option<SocketAddr>) -> std::io::Result<SocketAddr> {
     if address.port() != 0 {
         return Ok(address);
     }
-    TcpListener::bind(address)?.local_addr()
+    match before.filter(|before| before.ip() == address.ip()) {
+        Some(before) => Ok(before),
+        None => TcpListener::bind(address)?.local_addr(),
+    }
 }
 
 fn proxy_config(settings: &Settings) -> proxy::Config {
@@ -199,8 +330,8 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
 
 fn controller_settings(
     settings: &Settings,
-    http: Option<SocketAddr>,
-    https: Option<SocketAddr>,
+    (http, https): (Option<SocketAddr>, Option<SocketAddr>),
+    claim: Claim,
 ) -> controller::Settings {
     controller::Settings {
         http,
@@ -216,6 +347,7 @@ fn controller_settings(
         has_files: !settings.config.is_empty(),
         engine: settings.docker.as_ref().map(|engine| engine.to_string().into()),
         state_dir: settings.state_dir.clone(),
+        claim,
     }
 }
 
@@ -299,13 +431,24 @@ fn lock(workers: &Mutex<Option<Workers>>) -> MutexGuard<'_, Option<Workers>> {
     workers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn bind_admin(address: &AdminAddress) -> anyhow::Result<admin::Listener> {
-    match address {
-        AdminAddress::Tcp(address) => admin::Listener::bind_tcp(*address).await,
-        AdminAddress::Unix(path) => admin::Listener::bind_unix(path),
-    }
-    .with_context(|| {
-        format!("the admin API cannot listen on `{address}`: choose another with `--admin`, or `--admin off`")
+async fn bind_admin(
+    address: &AdminAddress,
+    inherited: &mut Inherited,
+) -> anyhow::Result<(admin::Listener, SocketOwner)> {
+    let listener = match (inherited.admin(address), address) {
+        (Some(listener), _) => listener,
+        (None, AdminAddress::Tcp(address)) => {
+            admin::Listener::bind_tcp(*address).await.map(|listener| (listener, SocketOwner::Ours))
+        }
+        (None, AdminAddress::Unix(path)) => {
+            admin::Listener::bind_unix(path).map(|listener| (listener, SocketOwner::Ours))
+        }
+    };
+    listener.with_context(|| {
+        format!(
+            "the admin API cannot listen on `{address}`: choose another with `--admin`, or `--admin off`; `--take-over` \
+             replaces a Portolan that runs there"
+        )
     })
 }
 

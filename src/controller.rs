@@ -3,9 +3,11 @@
 //! Any change wakes it; the first is acted on at once, and what comes while a plan is being applied is taken together in
 //! the next round. The plan is that of the whole world; what comes of a route that nothing has touched is kept.
 
+mod claim;
 mod difference;
 mod drains;
 mod implicit;
+mod keeper;
 mod reporter;
 pub mod state;
 mod world;
@@ -40,6 +42,7 @@ use crate::{
     runtime::live::Publisher,
     telemetry::metrics::{LiveNames, Metrics, Reconciled},
 };
+pub use claim::Claim;
 use reporter::{Facts, Reporter};
 use world::World;
 
@@ -60,6 +63,7 @@ pub struct Settings {
     pub engine: Option<Arc<str>>,
     /// Where the last known state is kept.
     pub state_dir: Option<PathBuf>,
+    pub claim: Claim,
 }
 
 /// Something that a source has seen.
@@ -119,7 +123,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
     let (mut is_news, mut since) = (false, Instant::now());
     loop {
         // Before the first wait, too: without a source nothing would ever come to wake it.
-        if (is_news || !controller.has_published) && controller.world.may_publish(Instant::now()) {
+        if (is_news || !controller.has_published) && controller.may_publish(Instant::now()) {
             controller.reconcile(since);
             controller.has_published = true;
         }
@@ -163,6 +167,19 @@ struct Controller {
 // === impl Controller ===
 
 impl Controller {
+    /// Whether there is enough to plan. A first table is whole: who takes over from another process must not serve with
+    /// less than that one.
+    fn may_publish(&mut self, now: Instant) -> bool {
+        if self.has_published || !self.world.may_publish(now) {
+            return self.has_published;
+        }
+        self.world.refresh();
+        let snapshot = self.world.snapshot();
+        tell(&self.outputs.names, snapshot.names_to_resolve());
+        tell(&self.outputs.certificates, snapshot.certificates_to_issue());
+        self.world.is_whole(now)
+    }
+
     /// Takes what a source says; whether it may change what is served.
     fn take(&mut self, input: Input) -> bool {
         match input {
@@ -362,7 +379,10 @@ fn live_names(report: &Report, open: &BTreeSet<SocketAddr>) -> LiveNames {
 /// What an operator can do something with.
 fn words(error: &io::Error) -> String {
     const KNOWN: [(io::ErrorKind, &str); 3] = [
-        (io::ErrorKind::AddrInUse, "another program listens there; stop it or choose another port"),
+        (
+            io::ErrorKind::AddrInUse,
+            "another program listens there; stop it or choose another port; `--take-over` replaces a running Portolan",
+        ),
         (
             io::ErrorKind::PermissionDenied,
             "permission denied; ports below 1024 need root, CAP_NET_BIND_SERVICE or a lower \

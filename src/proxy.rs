@@ -22,4 +22,4 @@ mod workers;
 pub use config::{Config, Limits};
 pub use http::SessionKey;
 pub use worker::Drained;
-pub use workers::{Death, Deaths, Restarts, Workers};
+pub use workers::{Death, Deaths, Opened, Restarts, Workers};

@@ -1,9 +1,11 @@
 //! Small generic futures that know nothing of proxies.
 
 pub mod backoff;
+pub mod descriptors;
 pub mod drain;
 pub mod live;
 pub mod nest;
+pub mod private_socket;
 pub mod ready;
 pub mod reflect;
 pub mod tasks;

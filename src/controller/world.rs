@@ -11,7 +11,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Input, Settings, drains::Drains, implicit, reporter::Noted, state, unix_seconds};
+use super::{
+    Input, Settings, drains::Drains, implicit, keeper::Keeper, reporter::Noted, state, unix_seconds,
+};
 use crate::{
     config::{
         self,
@@ -32,11 +34,6 @@ use problems::{problem, shadowed};
 const GRACE: Duration = Duration::from_secs(2);
 /// How often an address that could not be bound is tried again.
 const BIND_RETRY: Duration = Duration::from_secs(5);
-/// The least time between two writes of the state.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
-/// How much longer it is for each file, for all of them are written.
-const SAVE_FILE: Duration = Duration::from_micros(400);
-const SAVE_LATEST: Duration = Duration::from_secs(5);
 
 pub(super) struct World {
     settings: Settings,
@@ -61,10 +58,9 @@ pub(super) struct World {
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
-    /// When something of the state is to be written next.
-    unsaved: Option<Instant>,
-    dirty: Dirty,
-    saving: Option<tokio::task::JoinHandle<()>>,
+    keeper: Keeper,
+    /// Since when the answers are waited for without which a first table would not be whole.
+    asking: Option<Instant>,
 }
 
 /// All objects that follow from documents and labels.
@@ -72,13 +68,6 @@ struct Translated {
     objects: BTreeMap<ResourceId, Arc<config::Object>>,
     labels: BTreeMap<WorkloadId, Noted>,
     names: Considered,
-}
-
-/// What differs from what is on disk.
-#[derive(Debug, Default)]
-struct Dirty {
-    workloads: bool,
-    documents: bool,
 }
 
 // === impl World ===
@@ -123,9 +112,8 @@ impl World {
             retry_bind: None,
             sources: BTreeMap::new(),
             translated: None,
-            unsaved: None,
-            dirty: Dirty::default(),
-            saving: None,
+            keeper: Keeper::new(settings.state_dir.clone(), settings.claim.clone()),
+            asking: None,
             settings,
         };
         if let Some(engine) = world.settings.engine.clone() {
@@ -155,8 +143,7 @@ impl World {
 
     fn read(&mut self, update: Update, now: Instant) -> bool {
         let change = self.documents.update(update);
-        self.dirty.documents = true;
-        self.save_after(now, (SAVE_INTERVAL + SAVE_FILE * self.documents.files()).min(SAVE_LATEST));
+        self.keeper.note_documents(now, self.documents.files());
         if !self.follow(&change.objects) {
             self.translated = None;
         }
@@ -243,12 +230,7 @@ impl World {
         self.drains.keep_living(&current);
         self.snapshot.settings.placement = docker::placement(&self.own, self.locality, &current);
         self.translated = None;
-        self.dirty.workloads = true;
-        self.save_after(now, SAVE_INTERVAL);
-    }
-
-    fn save_after(&mut self, now: Instant, time: Duration) {
-        self.unsaved = self.unsaved.into_iter().chain([now + time]).min();
+        self.keeper.note_workloads(now);
     }
 
     fn note_source(&mut self, name: &'static str, (connected, message): (bool, String)) {
@@ -286,9 +268,7 @@ impl World {
         if binds_again {
             self.retry_bind = Some(now + BIND_RETRY);
         }
-        if self.unsaved.is_some_and(|at| at <= now) {
-            self.unsaved = if self.save() { None } else { Some(now + SAVE_INTERVAL) };
-        }
+        self.keeper.expire(now, &mut self.store, &self.documents);
         forgot || binds_again
     }
 
@@ -297,13 +277,28 @@ impl World {
         let gone = self.gone.values().map(|(until, _)| *until).min();
         let grace = (!self.may_publish(self.started)).then_some(self.started + GRACE);
         let grace = grace.filter(|grace| *grace > Instant::now());
-        [gone, grace, self.retry_bind, self.unsaved].into_iter().flatten().min()
+        let answers = self.asking.map(|since| since + GRACE);
+        [gone, grace, answers, self.retry_bind, self.keeper.due()].into_iter().flatten().min()
     }
 
     /// Whether every source has spoken once, or has had its chance.
     pub(super) fn may_publish(&self, now: Instant) -> bool {
         let engine_seen = self.settings.engine.is_none() || self.store.is_ready() || self.engine_lost;
         self.files_seen && (engine_seen || now >= self.started + GRACE)
+    }
+
+    /// Whether a first table would be whole: certificates that are read or made, and names that are resolved, come a moment
+    /// after they were asked for. They are not waited for for long.
+    pub(super) fn is_whole(&mut self, now: Instant) -> bool {
+        let since = *self.asking.get_or_insert(now);
+        let snapshot = &self.snapshot;
+        let has_all = snapshot.certificates_to_issue().keys().all(|id| snapshot.issued.contains_key(id))
+            && snapshot.names_to_resolve().iter().all(|name| snapshot.names.contains_key(name));
+        if has_all || now >= since + GRACE {
+            self.asking = None;
+            return true;
+        }
+        false
     }
 
     /// Looks at the world as it would be with other files.
@@ -439,28 +434,6 @@ impl World {
     /// How many changes no event told of since this was asked last.
     pub(super) fn take_drift(&mut self) -> usize {
         std::mem::take(&mut self.drift)
-    }
-
-    /// Begins to write what has changed of the state, off this thread. Says whether that was all: one write goes on at a
-    /// time, and half a list of containers is not worth keeping.
-    fn save(&mut self) -> bool {
-        let Some(directory) = self.settings.state_dir.clone() else { return true };
-        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
-            return false;
-        }
-        let is_listed = self.store.is_ready();
-        let workloads: Option<Vec<Arc<Workload>>> =
-            (self.dirty.workloads && is_listed).then(|| self.store.snapshot().into_values().collect());
-        let documents = self.dirty.documents.then(|| self.documents.past());
-        self.dirty = Dirty { workloads: self.dirty.workloads && !is_listed, documents: false };
-        self.saving = Some(tokio::task::spawn_blocking(move || {
-            let workloads = workloads.map_or(Ok(()), |workloads| state::save(&directory, &workloads));
-            let documents = documents.map_or(Ok(()), |past| state::save_documents(&directory, &past));
-            for error in [workloads, documents].into_iter().filter_map(Result::err) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not kept");
-            }
-        }));
-        !self.dirty.workloads
     }
 }
 

@@ -166,6 +166,10 @@ impl Connection {
         }
     }
 
+    pub(super) fn is_http2(&self) -> bool {
+        self.speaks_http2.get()
+    }
+
     /// A request begins.
     pub(super) fn begin(&self, now: Instant) {
         let before = self.requests.get();

@@ -125,8 +125,9 @@ pub(super) async fn answer(
     if let Some(told) = told {
         told.write(response.headers_mut());
     }
-    if connection.opaque.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // What follows was not checked: it must not be read as a request.
+    // What follows was not checked: it must not be read as a request.
+    let is_last = connection.opaque.get() || (worker.is_leaving() && !connection.is_http2());
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

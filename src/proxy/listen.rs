@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait to be accepted, for each worker; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -48,6 +48,34 @@ pub(super) fn bind(address: SocketAddr, workers: NonZeroUsize, rivals: Rivals) -
 // === impl Bound ===
 
 impl Bound {
+    /// Takes over sockets of one address, at least one, that others have opened. Each is accepted on; where they let
+    /// others join, each worker gets one of its own.
+    pub(super) fn adopt(mut sockets: Vec<TcpListener>, workers: NonZeroUsize) -> io::Result<Self> {
+        let first = sockets.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let real = first.local_addr()?;
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+            prepare(&SockRef::from(socket))?;
+        }
+        let is_open = sockets.iter().all(|socket| SockRef::from(socket).reuse_port().unwrap_or(false));
+        while is_open && sockets.len() < workers.get() {
+            match listen(real) {
+                Ok(more) => sockets.push(more),
+                // Of another user, such as a supervisor's: then workers share one.
+                Err(error) => {
+                    tracing::debug!(address = %real, %error, "workers share a socket");
+                    break;
+                }
+            }
+        }
+        Ok(Self { real, sockets, workers })
+    }
+
+    /// Duplicates of all sockets.
+    pub(super) fn duplicates(&self) -> io::Result<Vec<TcpListener>> {
+        self.sockets.iter().map(TcpListener::try_clone).collect()
+    }
+
     /// Duplicates of the sockets on which a worker accepts.
     pub(super) fn of(&self, worker: usize) -> io::Result<Vec<TcpListener>> {
         share(self.sockets.len(), self.workers, worker).map(|index| self.sockets[index].try_clone()).collect()
@@ -76,14 +104,35 @@ fn without_ipv6(address: SocketAddr) -> io::Result<SocketAddr> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address)?;
     socket.set_reuse_port(true)?;
-    // What is set here, accepted connections have too.
-    socket.set_tcp_nodelay(true)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
-    socket.set_tcp_keepalive(&keepalive)?;
+    prepare(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// What is set here, accepted connections have too.
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+/// Of sockets that others have opened, those for an address. One that takes both families, as systemd opens them for
+/// a mere port, does for all addresses of IPv4.
+pub(super) fn fitting(sockets: &[TcpListener], address: SocketAddr) -> Vec<&TcpListener> {
+    let of = |fits: &dyn Fn(&TcpListener, SocketAddr) -> bool| -> Vec<&TcpListener> {
+        sockets.iter().filter(|socket| socket.local_addr().is_ok_and(|real| fits(socket, real))).collect()
+    };
+    let same = of(&|_, real| real == address || without_ipv6(address).is_ok_and(|address| address == real));
+    if !same.is_empty() {
+        return same;
+    }
+    let is_any = address.is_ipv4() && address.ip().is_unspecified();
+    of(&|socket, real| {
+        let covers = real.is_ipv6() && real.ip().is_unspecified() && real.port() == address.port();
+        is_any && covers && SockRef::from(socket).only_v6().is_ok_and(|only| !only)
+    })
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {

@@ -18,6 +18,7 @@ mod sessions;
 mod sharing;
 mod sizes;
 mod streaming;
+mod successors;
 mod swaps;
 mod tls;
 mod upgrades;

@@ -36,7 +36,7 @@ use cache::Cache;
 pub(super) use cache::{Routed, Series, Unrouted};
 use random::Random;
 pub use run::Drained;
-pub(super) use run::{Command, run};
+pub(super) use run::{Command, Farewell, run};
 
 pub(super) struct Worker {
     pub(super) config: Arc<Config>,
@@ -64,6 +64,8 @@ pub(super) struct Worker {
     /// Told when a connection ends.
     left: Notify,
     tasks: RefCell<Tasks>,
+    /// Every answer is the last of its connection.
+    is_leaving: Cell<bool>,
     /// Why this worker cannot go on.
     fault: RefCell<Option<String>>,
 }
@@ -107,6 +109,7 @@ impl Worker {
             arrivals: Cell::new(0),
             left: Notify::new(),
             tasks: RefCell::default(),
+            is_leaving: Cell::new(false),
             fault: RefCell::default(),
             config,
             metrics,
@@ -155,6 +158,11 @@ impl Worker {
 
     pub(super) fn random(&self) -> u64 {
         self.random.next()
+    }
+
+    /// Whether clients are to ask elsewhere next.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.get()
     }
 
     pub(super) fn is_logging(&self) -> bool {

@@ -27,7 +27,7 @@ use super::{
     listen::{self, Bound, Rivals},
     tls::{self, Terminator},
     upstream::Fleet,
-    worker::{Command, Drained, Worker, run},
+    worker::{Command, Drained, Farewell, Worker, run},
 };
 use crate::{
     model::HealthReport,
@@ -46,6 +46,19 @@ pub struct Workers {
     threads: Vec<Thread>,
     /// By the address that was asked for.
     open: BTreeMap<SocketAddr, Bound>,
+    /// Not used yet.
+    opened: Opened,
+    /// A successor has duplicates of the sockets: it could not have those that are opened now.
+    is_lent: bool,
+}
+
+/// Sockets that listen already, beside the workers that may accept on them.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Of a process and its successor: by the address that was asked for.
+    pub by_address: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    /// Of a supervisor, who keeps them open whatever happens: so do we, for listeners that may come.
+    pub activated: Vec<TcpListener>,
 }
 
 /// Tells which workers have died.
@@ -99,7 +112,9 @@ impl Workers {
         };
         let threads = (0..seed.config.workers.get()).map(|number| seed.clone().start(number));
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok((Self { seed, threads, open: BTreeMap::new() }, Deaths(deaths)))
+        let workers =
+            Self { seed, threads, open: BTreeMap::new(), opened: Opened::default(), is_lent: false };
+        Ok((workers, Deaths(deaths)))
     }
 
     /// Starts a worker again that has died.
@@ -124,9 +139,7 @@ impl Workers {
         if let Some(bound) = self.open.get(&address) {
             return Ok(bound.real);
         }
-        let is_port_ours = self.open.values().any(|bound| bound.real.port() == address.port());
-        let rivals = if is_port_ours { Rivals::Ours } else { Rivals::Refuse };
-        let bound = listen::bind(address, self.seed.config.workers, rivals)?;
+        let bound = self.bind(address)?;
         let real = bound.real;
         let shares: Vec<_> =
             (0..self.threads.len()).map(|worker| bound.of(worker)).collect::<io::Result<_>>()?;
@@ -135,6 +148,65 @@ impl Workers {
         }
         self.open.insert(address, bound);
         Ok(real)
+    }
+
+    fn bind(&mut self, address: SocketAddr) -> io::Result<Bound> {
+        let workers = self.seed.config.workers;
+        let opened = if let Some(sockets) = self.opened.by_address.remove(&address) {
+            sockets
+        } else {
+            let fitting = listen::fitting(&self.opened.activated, address).into_iter();
+            fitting.map(TcpListener::try_clone).collect::<io::Result<_>>()?
+        };
+        if !opened.is_empty() {
+            return Bound::adopt(opened, workers);
+        }
+        if self.is_lent {
+            return Err(io::Error::other("another process is taking over; it is tried again if that fails"));
+        }
+        let ours = self.open.values().map(|bound| bound.real.port());
+        let mut ours = ours.chain(self.opened.by_address.keys().map(SocketAddr::port));
+        let rivals = if ours.any(|port| port == address.port()) { Rivals::Ours } else { Rivals::Refuse };
+        listen::bind(address, workers, rivals)
+    }
+
+    /// Uses these sockets where their addresses are asked for, instead of binding.
+    pub fn adopt(&mut self, opened: Opened) {
+        self.opened = opened;
+    }
+
+    /// Endpoints, by backend, that another process has just found healthy: they serve until a check finds otherwise.
+    pub fn vouch(&self, healthy: BTreeMap<Arc<str>, BTreeSet<String>>) {
+        self.seed.fleet.vouch(healthy);
+    }
+
+    /// Closes what a predecessor had open and nobody has asked for; tells where that was.
+    pub fn close_unused(&mut self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.opened.by_address).into_keys().collect()
+    }
+
+    /// The supervisor's sockets that nobody has asked for.
+    pub fn unused(&self) -> Vec<SocketAddr> {
+        let is_used = |real: &SocketAddr| self.open.values().any(|bound| bound.real == *real);
+        let real = self.opened.activated.iter().filter_map(|socket| socket.local_addr().ok());
+        real.filter(|real| !is_used(real)).collect()
+    }
+
+    /// Duplicates of all sockets, for a successor. Nothing else is opened until [`Workers::keep`].
+    pub fn lend(&mut self) -> io::Result<Opened> {
+        let by_address = self.open.iter().map(|(address, bound)| Ok((*address, bound.duplicates()?)));
+        let activated = self.opened.activated.iter().map(TcpListener::try_clone);
+        let lent = Opened {
+            by_address: by_address.collect::<io::Result<_>>()?,
+            activated: activated.collect::<io::Result<_>>()?,
+        };
+        self.is_lent = true;
+        Ok(lent)
+    }
+
+    /// There is no successor after all.
+    pub fn keep(&mut self) {
+        self.is_lent = false;
     }
 
     /// Stops listening on these addresses; their connections finish what is under way.
@@ -177,13 +249,24 @@ impl Workers {
 
     /// Goes on accepting for the configured delay, then stops, lets work under way finish until the configured time is
     /// over, aborts the rest and ends the threads.
-    pub async fn drain(mut self) -> Drained {
+    pub async fn drain(self) -> Drained {
         tokio::time::sleep(self.seed.config.drain_delay).await;
+        self.end(Farewell::Closed).await
+    }
+
+    /// The same at once, after somebody else has begun to accept on the sockets: connections without a request may make
+    /// a last one.
+    pub async fn retire(self) -> Drained {
+        self.end(Farewell::Told).await
+    }
+
+    async fn end(mut self, farewell: Farewell) -> Drained {
         self.open.clear();
+        self.opened = Opened::default();
         let mut answers = Vec::new();
         for thread in &self.threads {
             let (sender, answer) = oneshot::channel();
-            thread.tell(Command::Drain(self.seed.config.drain_timeout, sender));
+            thread.tell(Command::Drain(farewell, self.seed.config.drain_timeout, sender));
             answers.push(answer);
         }
         let mut sum = Drained::default();

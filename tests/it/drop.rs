@@ -16,6 +16,7 @@ mod project;
 mod replicas;
 mod rollouts;
 mod single;
+mod upgrades;
 
 use std::time::Duration;
 

@@ -31,8 +31,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn manifests() -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let (compose, manifests): (Vec<_>, Vec<_>) =
-        files(&root().join("examples")).into_iter().partition(|path| path.ends_with("compose.yaml"));
+    let yaml =
+        files(&root().join("examples")).into_iter().filter(|path| path.extension() == Some("yaml".as_ref()));
+    let (compose, manifests): (Vec<_>, Vec<_>) = yaml.partition(|path| path.ends_with("compose.yaml"));
     assert!(manifests.len() >= 8 && compose.len() >= 2, "{manifests:?} {compose:?}");
     (manifests, compose)
 }
@@ -84,6 +85,24 @@ fn the_labels_of_compose_files_are_understood() {
         let problems: Vec<_> = translation.problems.values().flatten().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
     }
+}
+
+#[test]
+fn the_units_of_systemd_start_what_there_is() {
+    let units = root().join("examples/systemd");
+    let service = fs::read_to_string(units.join("portolan.service")).unwrap();
+    let start = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let args = portolan::cli::args::Args::read(start.split(' ').map(Into::into)).unwrap();
+    let portolan::cli::args::Command::Run(args) = args.command else { panic!("{start}") };
+    assert_eq!(args.config, [PathBuf::from("/etc/portolan")]);
+    assert!(
+        service.contains("\nType=notify\n") && service.contains("\nExecReload=/bin/kill -USR2 $MAINPID\n")
+    );
+    // As long as the defaults of the settings do.
+    let socket = fs::read_to_string(units.join("portolan.socket")).unwrap();
+    let addresses: Vec<_> = socket.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    let defaults = portolan::app::Settings::default();
+    assert_eq!(addresses, [defaults.http, defaults.https].map(|address| address.unwrap().to_string()));
 }
 
 /// As Compose would start it.

@@ -4,7 +4,7 @@ mod answers;
 mod bombs;
 mod filters;
 mod health;
-mod life;
+pub(crate) mod life;
 mod policies;
 mod seen;
 mod slow;
@@ -44,4 +44,4 @@ impl World {
 }
 
 /// Everything to backend `a`.
-const TO_A: &str = "[{backendRefs: [{name: a, port: 80}]}]";
+pub(crate) const TO_A: &str = "[{backendRefs: [{name: a, port: 80}]}]";

@@ -139,6 +139,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORTS", env = "PORTOLAN_PROXY_PROTOCOL", hide_env_values = true)]
     #[arg(value_delimiter = ',')]
     pub proxy_protocol: Vec<NonZeroU16>,
+
+    /// Take the place of the process that runs with this state directory, without a refused or lost connection
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -148,10 +152,13 @@ Examples:
                                       and the routes of a directory, on another port
   portolan run --docker off --config routes/
                                       routes only
+  portolan run --config routes/ --take-over
+                                      instead of the one that runs, which drains
 
-Each flag has a variable, and a field of ControllerConfig (a document below --config); the flag wins
-over the variable, which wins over the document. Durations: 500ms, 10s, 1m, 1h30m.
-Logs go to standard error. SIGTERM and Ctrl-C finish what is under way first.";
+Each flag but --take-over has a variable, and a field of ControllerConfig (a document below --config);
+the flag wins over the variable, which wins over the document. Durations: 500ms, 10s, 1m, 1h30m.
+Logs go to standard error. SIGTERM and Ctrl-C finish what is under way first. SIGUSR2 starts the program
+anew, with the same flags and --take-over: that is an upgrade in place.";
 
 // === impl RunArgs ===
 

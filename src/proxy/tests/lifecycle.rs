@@ -198,7 +198,7 @@ async fn both_families_can_be_open_on_one_port() {
 }
 
 /// A listener on these addresses, whose one route has no endpoint.
-fn listening(addresses: &[SocketAddr]) -> Table {
+pub(super) fn listening(addresses: &[SocketAddr]) -> Table {
     let mut builder = TableBuilder::default();
     let listener = builder.listener(ListenerSpec {
         sockets: addresses.to_vec(),

@@ -31,6 +31,8 @@ use crate::{
 pub(in crate::proxy) struct Fleet {
     workers: usize,
     groups: Mutex<BTreeMap<Arc<str>, Arc<Group>>>,
+    /// Endpoints that another process has found healthy, by backend; each until it is met.
+    vouched: Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>,
     /// Counts the tables that were adopted.
     round: AtomicU64,
     /// Counts what people and waiting requests should be told of.
@@ -94,12 +96,23 @@ pub(in crate::proxy) struct Seen {
 
 impl Fleet {
     pub(in crate::proxy) fn new(workers: usize) -> Self {
-        Self { workers, groups: Mutex::default(), round: AtomicU64::new(0), news: watch::Sender::new(0) }
+        Self {
+            workers,
+            groups: Mutex::default(),
+            vouched: Mutex::default(),
+            round: AtomicU64::new(0),
+            news: watch::Sender::new(0),
+        }
     }
 
     /// Tells when something of note has changed.
     pub(in crate::proxy) fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    /// These serve from the start: another process has just found them healthy.
+    pub(in crate::proxy) fn vouch(&self, healthy: BTreeMap<Arc<str>, BTreeSet<String>>) {
+        *lock(&self.vouched) = healthy;
     }
 
     /// A backend, and its endpoints in their order; those that nobody knew are new.
@@ -109,7 +122,8 @@ impl Fleet {
             groups.entry(backend.name.clone()).or_insert_with(|| Arc::new(Group::new(self.news.clone())));
         let round = self.round.load(Ordering::SeqCst);
         group.round.store(round, Ordering::SeqCst);
-        (group.clone(), group.meet(backend, self.workers, round))
+        let mut vouched = lock(&self.vouched);
+        (group.clone(), group.meet(backend, self.workers, round, vouched.get_mut(&*backend.name)))
     }
 
     /// Takes note of a new table: forgets what is not in it, and lists what is.
@@ -183,14 +197,24 @@ impl Group {
         }
     }
 
-    fn meet(&self, backend: &route::Backend, workers: usize, round: u64) -> Vec<Arc<Member>> {
+    fn meet(
+        &self,
+        backend: &route::Backend,
+        workers: usize,
+        round: u64,
+        mut vouched: Option<&mut BTreeSet<String>>,
+    ) -> Vec<Arc<Member>> {
         let check = backend.policy.check.as_ref();
         let mut members = lock(&self.members);
         let mut meet = |endpoint: &route::Endpoint| {
             let member = members.entry(endpoint.address.clone()).or_insert_with(|| {
+                let mut vitals = Vitals::new(check, Instant::now());
+                if vouched.as_mut().is_some_and(|vouched| vouched.remove(&endpoint.address.to_string())) {
+                    vitals.vouch();
+                }
                 Arc::new(Member {
                     round: AtomicU64::new(round),
-                    vitals: Mutex::new(Vitals::new(check, Instant::now())),
+                    vitals: Mutex::new(vitals),
                     errors: AtomicU32::new(0),
                     busy: AtomicU32::new(0),
                     under_way: (0..workers).map(|_| Shard::default()).collect(),

@@ -65,6 +65,13 @@ impl Vitals {
         Self { checks, ejected: None, since: now, fault }
     }
 
+    /// Somebody else has asked it: it serves until a check fails.
+    pub(super) fn vouch(&mut self) {
+        if let Checks::Waiting { .. } = self.checks {
+            self.checks = Checks::Passing { failures: 0 };
+        }
+    }
+
     /// A check begins for an endpoint that serves already, or ends: it goes on serving until a check fails.
     pub(super) fn checked_by(&mut self, check: Option<&HealthCheck>) -> Change {
         let checks = match (check, self.checks) {

@@ -35,10 +35,20 @@ pub(in crate::proxy) enum Command {
     /// How many requests and tunnels are under way at these addresses?
     Count(Arc<BTreeSet<SocketAddr>>, oneshot::Sender<u64>),
     /// Stop accepting and finish; after the time is over, abort. The answer is how it went.
-    Drain(Duration, oneshot::Sender<Drained>),
+    Drain(Farewell, Duration, oneshot::Sender<Drained>),
     /// As a fault of ours would.
     #[cfg(test)]
     Panic,
+}
+
+/// How clients are told that they should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Farewell {
+    /// Connections without a request are closed.
+    Closed,
+    /// They wait for one more request for a moment, and its answer says that it is the last: somebody else serves here
+    /// already, and a client that is about to ask must not find its connection closed.
+    Told,
 }
 
 /// How the connections ended.
@@ -55,6 +65,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The name of the tasks without which a worker is of no use.
 const ACCEPT: &str = "accept";
+
+/// How long a connection waits for its last request.
+const LAST_REQUEST: Duration = Duration::from_secs(5);
 
 /// Works until it has drained, or nobody can tell it anything any more. `Err` says why it cannot go on before that.
 pub(in crate::proxy) async fn run(
@@ -91,10 +104,10 @@ pub(in crate::proxy) async fn run(
                     // Whoever asked may be gone.
                     let _ = answer.send(worker.upstreams.visits(&addresses));
                 }
-                Some(Command::Drain(time, answer)) => {
+                Some(Command::Drain(farewell, time, answer)) => {
                     listeners.clear();
                     // The caller may be gone; draining is still right.
-                    let _ = answer.send(worker.drain(time).await);
+                    let _ = answer.send(worker.drain(farewell, time).await);
                     return Ok(());
                 }
                 #[cfg(test)]
@@ -166,7 +179,9 @@ async fn accept(
     // Who has connected already is served; the kernel would reset them.
     while let Some(Ok((stream, peer))) = futures::FutureExt::now_or_never(listener.accept()) {
         worker.serve(stream, peer, address, &counts);
-        worker.tell(Word::Finish, |connection| connection.socket == address);
+        if !worker.is_leaving() {
+            worker.tell(Word::Finish, |connection| connection.socket == address);
+        }
     }
 }
 
@@ -302,12 +317,19 @@ impl Worker {
         }
     }
 
-    async fn drain(&self, time: Duration) -> Drained {
+    async fn drain(&self, farewell: Farewell, time: Duration) -> Drained {
+        self.is_leaving.set(farewell == Farewell::Told);
         // Accept loops that were just told take what waits in their queues first.
         yield_now().await;
         let all = self.connections.borrow().len();
+        let until = Instant::now() + time;
+        if farewell == Farewell::Told {
+            // HTTP/2 has a word for it that loses no request.
+            self.tell(Word::Finish, Connection::is_http2);
+            let _ = tokio::time::timeout(LAST_REQUEST.min(time), self.empty()).await;
+        }
         self.tell(Word::Finish, |_| true);
-        if tokio::time::timeout(time, self.empty()).await.is_ok() {
+        if tokio::time::timeout_at(until, self.empty()).await.is_ok() {
             return Drained { finished: all, aborted: 0 };
         }
         let aborted = self.connections.borrow().len();

@@ -32,6 +32,9 @@ pub(super) enum Way {
     /// Over one connection, which must never be closed.
     KeptGet,
     KeptPost,
+    /// Over one connection, until an answer says that it is the last; then over the next.
+    WillingGet,
+    WillingPost,
     /// Over a connection for each request.
     NewGet,
     NewPost,
@@ -64,6 +67,8 @@ struct Seen {
 
 /// Both methods, on both kinds of connection.
 pub(super) const ALL: [Way; 4] = [Way::KeptGet, Way::KeptPost, Way::NewGet, Way::NewPost];
+/// The same where the proxy itself is replaced: nothing keeps a connection then.
+pub(super) const WILLING: [Way; 4] = [Way::WillingGet, Way::WillingPost, Way::NewGet, Way::NewPost];
 /// What may be sent again whatever became of it the first time.
 pub(super) const REPEATABLE: [Way; 2] = [Way::KeptGet, Way::NewGet];
 
@@ -149,6 +154,9 @@ impl Shared {
             let started = Instant::now();
             let answer = self.ask(way, &mut kept);
             let took = started.elapsed();
+            if way.is_willing() && answer.as_ref().is_ok_and(is_last) {
+                kept = None;
+            }
             let mut seen = self.seen();
             seen.clients[number] += 1;
             seen.slowest = seen.slowest.max(took);
@@ -170,8 +178,8 @@ impl Shared {
 
     fn ask(&self, way: Way, kept: &mut Option<Connection>) -> io::Result<Response> {
         let (is_kept, method) = match way {
-            Way::KeptGet => (true, "GET"),
-            Way::KeptPost => (true, "POST"),
+            Way::KeptGet | Way::WillingGet => (true, "GET"),
+            Way::KeptPost | Way::WillingPost => (true, "POST"),
             Way::NewGet => (false, "GET"),
             Way::NewPost => (false, "POST"),
         };
@@ -191,14 +199,22 @@ impl Shared {
     }
 }
 
+fn is_last(answer: &Response) -> bool {
+    answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
 // === impl Way ===
 
 impl Way {
+    fn is_willing(self) -> bool {
+        matches!(self, Self::WillingGet | Self::WillingPost)
+    }
+
     /// The backend that answered as it should.
     fn check(self, answer: &Response) -> Result<String, String> {
         let length = match self {
-            Self::KeptGet | Self::NewGet => 0,
-            Self::KeptPost | Self::NewPost => BODY.len(),
+            Self::KeptGet | Self::WillingGet | Self::NewGet => 0,
+            Self::KeptPost | Self::WillingPost | Self::NewPost => BODY.len(),
         };
         let is_whole = answer.text().contains(&format!("\"body_bytes\":{length},"));
         match answer.backend() {

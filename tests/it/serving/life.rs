@@ -17,7 +17,7 @@ fn frames(text: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[track_caller]
-fn echoes(socket: &mut Connection, text: &str) {
+pub(crate) fn echoes(socket: &mut Connection, text: &str) {
     let (sent, expected) = frames(text);
     socket.send(sent).unwrap();
     let mut got = Vec::new();
@@ -29,7 +29,7 @@ fn echoes(socket: &mut Connection, text: &str) {
     assert_eq!(got, expected);
 }
 
-const WEBSOCKET: &str = "GET /ws HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const WEBSOCKET: &str = "GET /ws HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[test]

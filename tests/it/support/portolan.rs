@@ -4,8 +4,10 @@ use std::{
     fmt::Display,
     fs, io,
     net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +28,7 @@ pub struct Portolan {
     /// Where it listens for HTTPS once there is a certificate.
     pub https: SocketAddr,
     pub admin: SocketAddr,
-    state: TempDir,
+    state: Arc<TempDir>,
 }
 
 pub struct Builder {
@@ -34,7 +36,9 @@ pub struct Builder {
     docker: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    state: TempDir,
+    state: Arc<TempDir>,
+    /// One that it is given as a supervisor would.
+    socket: Option<OwnedFd>,
 }
 
 /// A folder of documents that a test writes as a careful editor does.
@@ -50,7 +54,8 @@ impl Portolan {
             docker: "off".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
-            state: scratch(),
+            state: Arc::new(scratch()),
+            socket: None,
         }
     }
 
@@ -145,6 +150,20 @@ pub fn command() -> Command {
     command
 }
 
+/// The same command, with its standard input as the one socket of a supervisor.
+fn activating(command: &Command) -> Command {
+    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 // === impl Builder ===
 
 impl Builder {
@@ -159,6 +178,11 @@ impl Builder {
         self.arguments(["--config", &path])
     }
 
+    /// Its own address of loopback.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
     /// More of the command line.
     pub fn arguments<'a>(mut self, more: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments.extend(more.into_iter().map(str::to_owned));
@@ -170,6 +194,12 @@ impl Builder {
         self
     }
 
+    /// With a listening socket, as systemd passes it.
+    pub fn socket(mut self, socket: impl Into<OwnedFd>) -> Self {
+        self.socket = Some(socket.into());
+        self
+    }
+
     /// With the addresses and the state directory of one that has ended.
     pub fn after(mut self, mut ended: Portolan) -> Self {
         assert!(ended.process.exited().is_some(), "it must have ended");
@@ -177,6 +207,15 @@ impl Builder {
             self.address = address;
         }
         self.state = ended.state;
+        self
+    }
+
+    /// With the addresses and the state directory of one that runs.
+    pub fn beside(mut self, other: &Portolan) -> Self {
+        if let std::net::IpAddr::V4(address) = other.http.ip() {
+            self.address = address;
+        }
+        self.state = Arc::clone(&other.state);
         self
     }
 
@@ -201,7 +240,11 @@ impl Builder {
         command.args(["--http", &http.to_string(), "--https", &https.to_string()]);
         command.args(["--admin", &admin.to_string()]).arg("--state-dir").arg(self.state.path());
         command.args(&self.arguments).envs(self.environment);
-        Portolan { process: Process::start(&mut command), http, https, admin, state: self.state }
+        let process = match self.socket {
+            Some(socket) => Process::start_with(&mut activating(&command), socket),
+            None => Process::start(&mut command),
+        };
+        Portolan { process, http, https, admin, state: self.state }
     }
 }
 

@@ -22,7 +22,12 @@ pub struct Process {
 impl Process {
     /// Starts `command`; both of its outputs are kept.
     pub fn start(command: &mut Command) -> Self {
-        command.env("PORTOLAN_TEST_RUN", run_id()).stdin(Stdio::null());
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with something else than nothing as its input.
+    pub fn start_with(command: &mut Command, input: impl Into<Stdio>) -> Self {
+        command.env("PORTOLAN_TEST_RUN", run_id()).stdin(input);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = Arc::default();

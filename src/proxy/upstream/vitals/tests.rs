@@ -111,3 +111,15 @@ fn a_share_grows_from_a_tenth_to_all_of_it() {
     vitals.eject(&ejection(), healthy);
     assert_eq!(vitals.share(10 * SECOND, healthy + 12 * SECOND), 200, "it begins anew after an ejection");
 }
+
+#[test]
+fn an_endpoint_that_another_process_vouches_for_serves_until_a_check_fails() {
+    let (check, now) = (check(1, 1), Instant::now());
+    let mut vitals = Vitals::new(Some(&check), now);
+    vitals.vouch();
+    assert_eq!((vitals.is_fit(now), vitals.health(now).state), (true, EndpointState::Ready));
+    vitals.checked(&check, bad(), now);
+    assert!(!vitals.is_fit(now));
+    vitals.vouch();
+    assert!(!vitals.is_fit(now), "what was found here counts more");
+}
