@@ -33,8 +33,6 @@ pub enum Mode {
     Stall,
     /// What the engine says on `/events` is lost; the rest passes.
     LoseEvents,
-    /// What the engine says on `/events` comes when this mode is over, all at once; the rest passes.
-    HoldEvents,
 }
 
 #[derive(Default)]
@@ -197,7 +195,7 @@ fn requests(
         }
         let mut body = vec![0; length];
         input.read_exact(&mut body)?;
-        stall(state, Mode::Stall);
+        stall(state);
         server.write_all(&head)?;
         server.write_all(&body)?;
     }
@@ -216,29 +214,18 @@ fn answers(
         if length == 0 {
             return Ok(());
         }
-        stall(state, Mode::Stall);
-        let mut told = &buffer[..length];
-        if events.load(SeqCst) {
-            // The head of the answer may come with the first events.
-            let is_end = |four: &[u8]| four == b"\r\n\r\n";
-            let end = told.windows(4).position(is_end).map_or(0, |end| end + 4);
-            let head = if told.starts_with(b"HTTP/") { end } else { 0 };
-            client.write_all(&told[..head])?;
-            told = &told[head..];
-            if !told.is_empty() {
-                stall(state, Mode::HoldEvents);
-            }
-            if held(state).mode == Mode::LoseEvents {
-                continue;
-            }
+        stall(state);
+        let lost =
+            held(state).mode == Mode::LoseEvents && events.load(SeqCst) && !buffer.starts_with(b"HTTP/");
+        if !lost {
+            client.write_all(&buffer[..length])?;
         }
-        client.write_all(told)?;
     }
 }
 
-/// Holds what passes while the mode is this one.
-fn stall(state: &Mutex<State>, mode: Mode) {
-    while held(state).mode == mode && !held(state).over {
+/// Holds what passes while the mode says so.
+fn stall(state: &Mutex<State>) {
+    while held(state).mode == Mode::Stall && !held(state).over {
         thread::sleep(Duration::from_millis(5));
     }
 }
