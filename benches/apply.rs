@@ -30,6 +30,8 @@ const ROUTES: usize = 10_000;
 const ROUNDS: usize = 20;
 /// Between two renames: what is done after a route is live is over by then.
 const PAUSE: Duration = Duration::from_millis(1_500);
+/// How long the load is measured before anything changes.
+const QUIET: Duration = Duration::from_secs(2);
 /// Each connection of the load asks this often.
 const EVERY: Duration = Duration::from_millis(2);
 const CONNECTIONS: usize = 4;
@@ -65,10 +67,13 @@ fn measure(name: &str, routes: usize, in_a_file: usize) {
     }
     let program = Program::start(&documents, folder.path());
     program.answers(&format!("r{}", routes - 1), Duration::from_mins(2));
-    // The state is written, the log is quiet.
-    thread::sleep(Duration::from_secs(3));
+    let written = folder.path().join("state/documents.json");
+    while !written.exists() {
+        thread::sleep(PAUSE);
+    }
     let load = Load::start(program.http, routes);
-    thread::sleep(Duration::from_secs(2));
+    // What is compared with: the load alone.
+    thread::sleep(QUIET);
     let (mut times, mut renamed) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let host = format!("new{round}");

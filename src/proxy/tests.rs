@@ -163,9 +163,14 @@ pub(super) fn table(rules: Vec<(&str, Rule)>) -> Table {
 
 /// Rules of one route, each with its matches.
 fn table_of(rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
+    table_on(vec![asked()], rules)
+}
+
+/// A table whose one listener is on these addresses.
+fn table_on(sockets: Vec<SocketAddr>, rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
     let mut builder = TableBuilder::default();
     let listener = builder.listener(ListenerSpec {
-        sockets: vec![asked()],
+        sockets,
         name: "default/web/http".into(),
         port: NonZeroU16::new(80).unwrap(),
         hostname: None,

@@ -1,7 +1,7 @@
 //! The seeds of the fuzz targets, and texts that are close to them.
 
 #[path = "../../fuzz/checks.rs"]
-#[allow(unreachable_pub, reason = "the fuzz targets are other crates")]
+#[expect(unreachable_pub, reason = "the fuzz targets are other crates")]
 mod checks;
 
 use std::{fs, path::Path};

@@ -199,24 +199,8 @@ async fn both_families_can_be_open_on_one_port() {
 
 /// A listener on these addresses, whose one route has no endpoint.
 pub(super) fn listening(addresses: &[SocketAddr]) -> Table {
-    let mut builder = TableBuilder::default();
-    let listener = builder.listener(ListenerSpec {
-        sockets: addresses.to_vec(),
-        name: "default/web/http".into(),
-        port: NonZeroU16::new(80).unwrap(),
-        hostname: None,
-        tls: None,
-    });
-    let meta = Meta {
-        id: ResourceId::new(Kind::HttpRoute, "default", "r"),
-        origin: Origin::BuiltIn("a test"),
-        created: None,
-        generation: 1,
-    };
     let matches = [prefix_match("/")];
-    let rules = vec![(&matches[..], Arc::new(rule(backend(Vec::new()))))];
-    builder.attach(listener, &Attachment { meta: &meta, hostnames: Vec::new(), rules });
-    builder.build()
+    table_on(addresses.to_vec(), vec![(&matches, Arc::new(rule(backend(Vec::new()))))])
 }
 
 #[tokio::test]
