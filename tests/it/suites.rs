@@ -1,5 +1,6 @@
-//! Tools of others that look for faults in servers, each a Debian package that `tests/run` installs.
+//! Tools of others that look for faults in servers; `tests/run` installs them.
 
+mod autobahn;
 mod slowhttptest;
 mod sslscan;
 
@@ -16,7 +17,7 @@ fn have(tool: &str, ask: &str) -> bool {
     asked.arg(ask).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let is_there = asked.status().is_ok();
     if !is_there {
-        left_out(&format!("{tool} (Debian: apt-get install {tool})"));
+        left_out(&format!("{tool} (`tests/run` installs it)"));
     }
     is_there
 }
