@@ -374,7 +374,8 @@ fn inputs(
         all.push(locality.filter_map(async |found| Some(Input::Locality(found.ok()??))).boxed());
         all.push(docker::watch(endpoint, timing).map(Input::Docker).boxed());
     }
-    let certificates = config::certificates::watch(orders);
+    let kept = settings.state_dir.as_ref().map(|directory| directory.join("certificates"));
+    let certificates = config::certificates::watch(orders, kept);
     all.push(certificates.map(|(id, issued)| Input::Certificate(id, issued)).boxed());
     all.push(dns::watch(names).map(|(name, answer)| Input::Name(name, answer)).boxed());
     all

@@ -1,5 +1,6 @@
 //! Reads certificate files again when they change, and makes self-signed certificates before they end.
 
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use std::{
     fs,
     io::Read as _,
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,6 +19,7 @@ use tokio::{sync::watch, task::spawn_blocking, time::Instant};
 
 use super::pem::{self, Part};
 use crate::model::{CertificateOrders, CertificateSource, CertifiedKey, HostPattern, Issued, ResourceId};
+use kept::Kept;
 
 /// What became of the certificate of one object.
 pub type Answer = (ResourceId, Issued);
@@ -28,11 +30,22 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A file of certificates has no more bytes than this.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Tells each order's outcome when it is new. A file that can no longer be used keeps its last good certificate. The
-/// stream ends when `orders` does.
-pub fn watch(orders: watch::Receiver<CertificateOrders>) -> impl Stream<Item = Answer> + Send + 'static {
-    let watcher =
-        Watcher { orders, known: Arc::default(), news: VecDeque::new(), next: Instant::now() + EVERY };
+/// The clock of a client may be so many seconds behind.
+const SKEW: i64 = 3600;
+
+/// Tells each order's outcome when it is new. A file that can no longer be used keeps its last good certificate, and
+/// what is made here is kept in `folder`, where there is one. The stream ends when `orders` does.
+pub fn watch(
+    orders: watch::Receiver<CertificateOrders>,
+    folder: Option<PathBuf>,
+) -> impl Stream<Item = Answer> + Send + 'static {
+    let watcher = Watcher {
+        orders,
+        kept: Kept { folder },
+        known: Arc::default(),
+        news: VecDeque::new(),
+        next: Instant::now() + EVERY,
+    };
     futures::stream::unfold(watcher, |mut watcher| async {
         watcher.next().await.map(|answer| (answer, watcher))
     })
@@ -40,6 +53,7 @@ pub fn watch(orders: watch::Receiver<CertificateOrders>) -> impl Stream<Item = A
 
 struct Watcher {
     orders: watch::Receiver<CertificateOrders>,
+    kept: Kept,
     known: Arc<BTreeMap<ResourceId, Known>>,
     news: VecDeque<Answer>,
     next: Instant,
@@ -52,6 +66,12 @@ struct Known {
     /// Of the files as they were read.
     stamps: Option<[Option<Stamp>; 2]>,
     issued: Issued,
+}
+
+/// A certificate that was made here, and the same with its key in PEM.
+struct Made {
+    key: CertifiedKey,
+    text: String,
 }
 
 /// Tells whether a file is another one, or has another content.
@@ -75,9 +95,9 @@ impl Watcher {
             if orders.is_empty() && self.known.is_empty() {
                 continue;
             }
-            let before = self.known.clone();
+            let (before, kept) = (self.known.clone(), self.kept.clone());
             let now = unix_seconds();
-            let round = spawn_blocking(move || look(&orders, &before, now));
+            let round = spawn_blocking(move || look(&orders, &before, &kept, now));
             // The runtime shuts down.
             let Ok(known) = round.await else { return None };
             for (id, now) in &known {
@@ -94,8 +114,12 @@ impl Watcher {
 fn look(
     orders: &CertificateOrders,
     before: &BTreeMap<ResourceId, Known>,
+    kept: &Kept,
     now: i64,
 ) -> BTreeMap<ResourceId, Known> {
+    for gone in before.keys().filter(|id| !orders.contains_key(id)) {
+        kept.forget(gone);
+    }
     let outcome = |(id, source): (&ResourceId, &CertificateSource)| {
         let before = before.get(id);
         let same = before.filter(|before| before.source == *source);
@@ -104,8 +128,15 @@ fn look(
             CertificateSource::SelfSigned { names, valid_for } => match same {
                 Some(same) if !is_due(same, now) => same.clone(),
                 Some(_) | None => {
-                    let issued = outcome_of(self_signed(names, *valid_for, now), same);
-                    Known { source: source.clone(), stamps: None, issued }
+                    let known = kept.load(id, names, *valid_for);
+                    let made = match known.filter(|key| same.is_none() && !is_ending(key, now)) {
+                        Some(key) => Ok(key),
+                        None => self_signed(names, *valid_for, now).map(|made| {
+                            kept.save(id, &made);
+                            made.key
+                        }),
+                    };
+                    Known { source: source.clone(), stamps: None, issued: outcome_of(made, same) }
                 }
             },
             // Nobody orders these.
@@ -176,30 +207,37 @@ fn content(path: &Path) -> Result<Vec<u8>, String> {
 
 // === self-signed ===
 
-/// Whether a third of its life or less is left.
 fn is_due(known: &Known, now: i64) -> bool {
-    let Some(key) = &known.issued.good else { return true };
+    known.issued.good.as_ref().is_none_or(|key| is_ending(key, now))
+}
+
+/// Whether a third of its life or less is left.
+fn is_ending(key: &CertifiedKey, now: i64) -> bool {
     key.not_after - now <= (key.not_after - key.not_before) / 3
 }
 
-fn self_signed(names: &[HostPattern], valid_for: Duration, now: i64) -> Result<CertifiedKey, String> {
-    /// The clock of a client may be behind.
-    const SKEW: i64 = 3600;
+/// For how many seconds a certificate is valid that is to be so for this long.
+fn lifetime(valid_for: Duration) -> i64 {
+    i64::try_from(valid_for.as_secs()).unwrap_or(i64::MAX).saturating_add(SKEW)
+}
+
+fn self_signed(names: &[HostPattern], valid_for: Duration, now: i64) -> Result<Made, String> {
     let failed = |error: rcgen::Error| format!("cannot be made: {error}");
     let key = rcgen::KeyPair::generate().map_err(failed)?;
     let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = rcgen::CertificateParams::new(texts).map_err(failed)?;
     let common_name = names.first().map_or_else(|| "portolan".to_owned(), ToString::to_string);
     params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
-    let lifetime = i64::try_from(valid_for.as_secs()).unwrap_or(i64::MAX);
+    let begin = now - SKEW;
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let after = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-    params.not_before = epoch + after(now - SKEW);
+    params.not_before = epoch + after(begin);
     // RFC 5280 knows no year beyond 9999.
-    params.not_after = epoch + after(now.saturating_add(lifetime).min(253_000_000_000));
+    params.not_after = epoch + after(begin.saturating_add(lifetime(valid_for)).min(253_000_000_000));
     let certificate = params.self_signed(&key).map_err(failed)?;
-    pem::certified_key(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
-        .map_err(|fault| fault.message)
+    let text = certificate.pem() + &key.serialize_pem();
+    let key = pem::certified_key(text.as_bytes(), text.as_bytes()).map_err(|fault| fault.message)?;
+    Ok(Made { key, text })
 }
 
 fn unix_seconds() -> i64 {

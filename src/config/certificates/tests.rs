@@ -60,37 +60,37 @@ fn problem(known: &BTreeMap<ResourceId, Known>) -> Option<&str> {
 fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
     let files = Files::new();
     files.write("a.test");
-    let first = look(&files.orders(), &BTreeMap::new(), NOW);
+    let first = look(&files.orders(), &BTreeMap::new(), &Kept::default(), NOW);
     assert_eq!(names(&first), ["a.test"]);
-    let again = look(&files.orders(), &first, NOW);
+    let again = look(&files.orders(), &first, &Kept::default(), NOW);
     assert_eq!(again, first);
     files.write("b.test");
-    assert_eq!(names(&look(&files.orders(), &again, NOW)), ["b.test"]);
+    assert_eq!(names(&look(&files.orders(), &again, &Kept::default(), NOW)), ["b.test"]);
 }
 
 #[test]
 fn what_cannot_be_used_any_more_keeps_the_last_good_one() {
     let files = Files::new();
     files.write("a.test");
-    let mut known = look(&files.orders(), &BTreeMap::new(), NOW);
+    let mut known = look(&files.orders(), &BTreeMap::new(), &Kept::default(), NOW);
     fs::remove_file(files.path("tls.key")).unwrap();
-    known = look(&files.orders(), &known, NOW);
+    known = look(&files.orders(), &known, &Kept::default(), NOW);
     assert_eq!(names(&known), ["a.test"]);
     let missing = format!("`{}` cannot be read: No such file", files.path("tls.key").display());
     assert!(problem(&known).unwrap().starts_with(&missing), "{:?}", problem(&known));
     files.put("tls.key", &rcgen::KeyPair::generate().unwrap().serialize_pem());
-    known = look(&files.orders(), &known, NOW);
+    known = look(&files.orders(), &known, &Kept::default(), NOW);
     assert_eq!(names(&known), ["a.test"]);
     assert!(problem(&known).unwrap().contains("does not belong to the certificate"));
     files.write("b.test");
-    known = look(&files.orders(), &known, NOW);
+    known = look(&files.orders(), &known, &Kept::default(), NOW);
     assert_eq!((names(&known), problem(&known)), (vec!["b.test".to_owned()], None));
 }
 
 #[test]
 fn a_file_that_never_was_good_has_a_reason_and_nothing_else() {
     let files = Files::new();
-    let known = look(&files.orders(), &BTreeMap::new(), NOW);
+    let known = look(&files.orders(), &BTreeMap::new(), &Kept::default(), NOW);
     assert_eq!(known[&id()].issued.good, None);
     assert!(problem(&known).unwrap().contains("tls.crt"));
 }
@@ -103,13 +103,61 @@ fn a_certificate_that_is_made_has_its_names_and_is_renewed_before_it_ends() {
         valid_for: Duration::from_secs(90 * day),
     };
     let orders = BTreeMap::from([(id(), source)]);
-    let first = look(&orders, &BTreeMap::new(), NOW);
+    let first = look(&orders, &BTreeMap::new(), &Kept::default(), NOW);
     assert_eq!(names(&first), ["a.test", "*.a.test"]);
     let good = first[&id()].issued.good.clone().unwrap();
     assert_eq!((good.not_before, good.not_after), (NOW - 3600, NOW + 90 * 86_400));
-    assert_eq!(look(&orders, &first, NOW + 50 * 86_400), first);
-    let later = look(&orders, &first, NOW + 70 * 86_400);
+    assert_eq!(look(&orders, &first, &Kept::default(), NOW + 50 * 86_400), first);
+    let later = look(&orders, &first, &Kept::default(), NOW + 70 * 86_400);
     assert_eq!(later[&id()].issued.good.as_ref().unwrap().not_after, NOW + 160 * 86_400);
+}
+
+#[test]
+fn a_certificate_that_was_made_is_found_again_until_it_is_wanted_otherwise() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let state = tempfile::tempdir().unwrap();
+    let kept = Kept { folder: Some(state.path().join("certificates")) };
+    let file = state.path().join("certificates/default.web.pem");
+    let orders = |names: &[&str], days: u64| {
+        let names = names.iter().map(|name| HostPattern::parse(name).unwrap()).collect();
+        let valid_for = Duration::from_hours(24 * days);
+        BTreeMap::from([(id(), CertificateSource::SelfSigned { names, valid_for })])
+    };
+    // As a process does that has just started.
+    let fresh = |orders: &CertificateOrders, now| look(orders, &BTreeMap::new(), &kept, now);
+    let both = orders(&["b.test", "a.test"], 90);
+    let first = fresh(&both, NOW);
+    assert_eq!(fresh(&both, NOW + 5), first);
+    assert_eq!(fresh(&orders(&["a.test", "b.test"], 90), NOW)[&id()].issued, first[&id()].issued);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+    let later = fresh(&both, NOW + 70 * 86_400);
+    assert_ne!(later, first, "it was due");
+    assert_eq!(fresh(&both, NOW + 70 * 86_400), later);
+    for others in
+        [orders(&["a.test"], 90), orders(&["a.test", "b.test", "c.test"], 90), orders(&["a.test"], 30)]
+    {
+        let other = fresh(&others, NOW);
+        assert_ne!(other[&id()].issued, later[&id()].issued);
+        assert_eq!(fresh(&others, NOW), other);
+    }
+    fs::write(&file, "-----BEGIN").unwrap();
+    let anew = fresh(&both, NOW);
+    assert_eq!(fresh(&both, NOW), anew, "what is broken is made anew");
+    look(&BTreeMap::new(), &anew, &kept, NOW);
+    assert!(!file.exists(), "the key of one that nobody asks for is gone");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_costs_nothing_but_the_memory() {
+    let state = tempfile::NamedTempFile::new().unwrap();
+    let kept = Kept { folder: Some(state.path().join("certificates")) };
+    let names = vec![HostPattern::parse("a.test").unwrap()];
+    let source = CertificateSource::SelfSigned { names: names.clone(), valid_for: Duration::from_hours(48) };
+    let known = look(&BTreeMap::from([(id(), source)]), &BTreeMap::new(), &kept, NOW);
+    assert_eq!((self::names(&known), problem(&known)), (vec!["a.test".to_owned()], None));
+    let odd = ResourceId::new(Kind::Certificate, "..", "../a");
+    assert_eq!(kept.load(&odd, &names, Duration::from_hours(48)), None);
 }
 
 #[tokio::test]
@@ -118,7 +166,7 @@ async fn the_stream_tells_what_is_new_until_its_orders_end() {
     let files = Files::new();
     files.write("a.test");
     let (orders, wanted) = watch::channel(CertificateOrders::new());
-    let mut told = Box::pin(watch(wanted));
+    let mut told = Box::pin(watch(wanted, None));
     orders.send_replace(files.orders());
     let (of, issued) = told.next().await.unwrap();
     assert_eq!((of, issued.problem), (id(), None));
