@@ -179,6 +179,7 @@ fn gateway() -> Gateway {
         allowed_listeners: FromNamespaces::None,
         is_default: true,
         frontend: FrontendTls::default(),
+        client: None,
         unsupported: Vec::new(),
     }
 }

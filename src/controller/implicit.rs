@@ -82,6 +82,7 @@ fn gateway(name: &str, address: IpAddr, listeners: Vec<Listener>) -> (ResourceId
         allowed_listeners: FromNamespaces::None,
         is_default: true,
         frontend: FrontendTls::default(),
+        client: None,
         unsupported: Vec::new(),
     };
     let resource = Resource::Gateway(Arc::new(gateway));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
 
-use super::{FrontendTls, HostPattern, ListenerTls, Meta, ParentRef, Unsupported};
+use super::{FrontendTls, HostPattern, ListenerTls, Meta, ObjectRef, ParentRef, Unsupported};
 
 /// Names the controller that owns the Gateways of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Gateway {
     pub is_default: bool,
     /// Which client certificates its HTTPS listeners ask for.
     pub frontend: FrontendTls,
+    /// The certificate that backends are shown where TLS is spoken to them and they name none themselves.
+    pub client: Option<ObjectRef>,
     /// Fields of the spec (outside of listeners) that are valid but not served yet.
     pub unsupported: Vec<Unsupported>,
 }

@@ -3,18 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use super::{
-    certificates::Certificates,
+    certificates::{Certificates, Unusable},
     listeners::{self, ServedListener, Taken},
     overlaps::Overlaps,
     sets, words,
 };
 use crate::{
     model::{
-        Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource, ResourceId, Snapshot, Status,
-        Truth,
+        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource, ResourceId,
+        Snapshot, Status, Truth,
     },
     route::{Attachment, ListenerKey, ListenerSpec, TableBuilder},
 };
@@ -39,6 +40,8 @@ pub(super) struct Gateways<'a> {
 pub(super) struct Served<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) listeners: Vec<ServedListener<'a>>,
+    /// What backends are shown, if it names something; or why they are shown nothing.
+    client: Option<Result<Arc<CertifiedKey>, Unusable>>,
 }
 
 // === impl Gateways ===
@@ -127,7 +130,8 @@ impl<'a> Gateways<'a> {
         };
         let served = |listener| ServedListener::new(gateway, (id, listener), &snapshot.unbound, certificates);
         let mut listeners: Vec<ServedListener<'a>> = set.listeners.iter().map(served).collect();
-        self.enter(&mut listeners, taken);
+        let client = self.find(&gateway.meta.id).and_then(Served::client);
+        self.enter(&mut listeners, client.as_ref(), taken);
         if let Some(served) = self.served.get_mut(&gateway.meta.id) {
             served.listeners.extend(listeners);
             self.sets.insert(id, Ok(&gateway.meta.id));
@@ -135,7 +139,12 @@ impl<'a> Gateways<'a> {
     }
 
     /// Puts those into the table that are valid and whose places are free.
-    fn enter(&mut self, listeners: &mut [ServedListener<'a>], taken: &mut Taken<'a>) {
+    fn enter(
+        &mut self,
+        listeners: &mut [ServedListener<'a>],
+        client: Option<&Arc<CertifiedKey>>,
+        taken: &mut Taken<'a>,
+    ) {
         for served in listeners.iter_mut().filter(|served| served.is_valid()) {
             taken.claim(served);
         }
@@ -147,6 +156,7 @@ impl<'a> Gateways<'a> {
                 port: served.listener.port,
                 hostname: served.listener.hostname.clone(),
                 tls: served.tls(),
+                client: client.cloned(),
             }));
         }
     }
@@ -161,8 +171,9 @@ impl<'a> Gateways<'a> {
         let served = |listener| ServedListener::new(gateway, (id, listener), &snapshot.unbound, certificates);
         let mut listeners: Vec<ServedListener<'a>> = gateway.listeners.iter().map(served).collect();
         listeners::conflicts_within(&mut listeners);
-        self.enter(&mut listeners, taken);
-        Served { gateway, listeners }
+        let client = gateway.client.as_ref().map(|reference| certificates.certificate(id, reference));
+        self.enter(&mut listeners, client.as_ref().and_then(|client| client.as_ref().ok()), taken);
+        Served { gateway, listeners, client }
     }
 
     pub(super) fn find(&self, id: &ResourceId) -> Option<&Served<'a>> {
@@ -283,6 +294,11 @@ pub(super) fn waiting(kind: &'static str, message: String) -> Condition {
 // === impl Served ===
 
 impl<'a> Served<'a> {
+    /// The certificate that backends are shown.
+    fn client(&self) -> Option<Arc<CertifiedKey>> {
+        self.client.as_ref()?.as_ref().ok().cloned()
+    }
+
     fn of(&self, owner: &ResourceId) -> impl Iterator<Item = &ServedListener<'a>> {
         self.listeners.iter().filter(move |served| served.owner == owner)
     }
@@ -294,6 +310,19 @@ impl<'a> Served<'a> {
             let rest = not_valid.as_deref().unwrap_or("the rest is served");
             status.conditions[0] = Condition::no("Accepted", "UnsupportedValue", format!("{fields}; {rest}"));
         }
+        status.conditions.extend(self.client.as_ref().map(|client| match client {
+            Ok(_) => Condition::yes("ResolvedRefs", "ResolvedRefs", ""),
+            Err(Unusable { reason, message }) => {
+                let reason = match *reason {
+                    "RefNotPermitted" => "RefNotPermitted",
+                    _ => "InvalidClientCertificateRef",
+                };
+                let message = format!(
+                    "spec.tls.backend.clientCertificateRef: {message}; backends are shown no certificate"
+                );
+                Condition::no("ResolvedRefs", reason, message)
+            }
+        }));
         if self.gateway.frontend.is_insecure() {
             let message = "`mode: AllowInsecureFallback` lets clients in without a valid certificate";
             status.conditions.push(Condition::yes(

@@ -175,6 +175,7 @@ fn table_on(sockets: Vec<SocketAddr>, rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> 
         port: NonZeroU16::new(80).unwrap(),
         hostname: None,
         tls: None,
+        client: None,
     });
     let meta = Meta {
         id: ResourceId::new(Kind::HttpRoute, "default", "r"),

@@ -36,7 +36,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{config::Limits, tls::Connector};
 use crate::{
-    model::{ProxyProtocol, Scheme},
+    model::{CertifiedKey, ProxyProtocol, Scheme},
     route::{self, Address, Identity, Table},
     runtime::{Tasks, tasks::Ended},
 };
@@ -156,7 +156,13 @@ impl Upstreams {
         Self { fleet, worker, ..Self::default() }
     }
 
-    pub(super) fn backend(&self, backend: &route::Backend, limits: &Limits, random: u64) -> Backend {
+    /// A backend for a listener that shows its endpoints this certificate.
+    pub(super) fn backend(
+        &self,
+        (backend, client): (&route::Backend, Option<&Arc<CertifiedKey>>),
+        limits: &Limits,
+        random: u64,
+    ) -> Backend {
         let (group, members) = match backend.policy.is_watchful().then(|| self.fleet.group(backend)) {
             Some((group, members)) => (Some(group), members),
             None => (None, Vec::new()),
@@ -171,7 +177,7 @@ impl Upstreams {
         let own_limits = own_limits(backend, limits).map(Rc::new);
         let mut endpoints = self.endpoints.borrow_mut();
         let slot = |(index, endpoint): (usize, &route::Endpoint)| {
-            let identity = (endpoint.address.clone(), endpoint.tls.clone());
+            let identity = endpoint.identity(client);
             let state = endpoints.entry(identity).or_insert_with_key(|identity| {
                 Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks)))
             });

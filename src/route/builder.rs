@@ -15,7 +15,7 @@ use super::{
     path,
     table::{Entry, HostRoutes, Members},
 };
-use crate::model::{HostPattern, HttpMatch, Kind, Meta, PathMatch};
+use crate::model::{CertifiedKey, HostPattern, HttpMatch, Kind, Meta, PathMatch};
 
 /// Collects listeners and routes, then compiles them. The order in which they are added shows nowhere but in ties
 /// between rules of one route, which the first wins.
@@ -40,6 +40,8 @@ pub struct ListenerSpec {
     pub hostname: Option<HostPattern>,
     /// How it ends TLS; plaintext where absent. All listeners of a socket have it, or none.
     pub tls: Option<Arc<Tls>>,
+    /// See [`Listener::client`].
+    pub client: Option<Arc<CertifiedKey>>,
 }
 
 /// The rules of one route on one listener.
@@ -215,6 +217,7 @@ impl ListenerBuilder {
             name: self.spec.name.clone(),
             port: self.spec.port,
             tls: self.spec.tls.clone(),
+            client: self.spec.client.clone(),
         });
         self.compiled.insert(compiled).clone()
     }

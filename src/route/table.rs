@@ -12,8 +12,8 @@ use http::{HeaderMap, Method, header};
 
 use super::{Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, tree::PathTree};
 use crate::model::{
-    BackendPolicy, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session, Timeouts,
-    ValueMatch,
+    BackendPolicy, CertifiedKey, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session,
+    Timeouts, ValueMatch,
 };
 
 /// Everything that is served, at one moment. Immutable; a change makes a new one.
@@ -47,6 +47,8 @@ pub struct Listener {
     pub port: NonZeroU16,
     /// How it ends TLS; plaintext where absent.
     pub tls: Option<Arc<Tls>>,
+    /// What endpoints that are spoken to by TLS are shown for its requests, where they have no certificate of their own.
+    pub client: Option<Arc<CertifiedKey>>,
     pub(super) hosts: HostIndex<Arc<HostRoutes>>,
     /// How many matches there are; one may be served for many hosts.
     pub(super) matches: usize,
@@ -194,17 +196,18 @@ impl Table {
 impl Members {
     pub(super) fn of<'t>(listeners: impl Iterator<Item = &'t Arc<Listener>>) -> Self {
         let mut members = Self::default();
-        let mut last = None;
-        let rules = listeners.flat_map(|listener| listener.rules()).map(|(_, rule)| rule);
-        for target in rules.flat_map(|rule| rule.targets()) {
-            let Target::Backend(backend) = target else { continue };
-            // Most rules lead where the one before does.
-            if last.replace(Arc::as_ptr(backend)) != Some(Arc::as_ptr(backend))
-                && !members.backends.contains(&backend.name)
-            {
-                members.backends.insert(backend.name.clone());
-                let endpoints = backend.endpoints.iter();
-                members.endpoints.extend(endpoints.map(|one| (one.address.clone(), one.tls.clone())));
+        let mut met = BTreeSet::new();
+        for listener in listeners {
+            let (mut last, client) = (None, listener.client.as_ref());
+            for target in listener.rules().flat_map(|(_, rule)| rule.targets()) {
+                let Target::Backend(backend) = target else { continue };
+                // Most rules lead where the one before does.
+                if last.replace(Arc::as_ptr(backend)) != Some(Arc::as_ptr(backend))
+                    && met.insert((&backend.name, client))
+                {
+                    members.backends.insert(backend.name.clone());
+                    members.endpoints.extend(backend.endpoints.iter().map(|one| one.identity(client)));
+                }
             }
         }
         members
@@ -398,6 +401,21 @@ impl Entry {
                 PathMatch::Regex(pattern) => pattern.matches(request.path),
                 PathMatch::Method(method) => PathMatch::is_method(method, request.path),
             }
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// What it is for a listener that shows backends this certificate.
+    pub fn identity(&self, client: Option<&Arc<CertifiedKey>>) -> Identity {
+        let tls = self.tls.as_ref().map(|tls| match client {
+            Some(client) if tls.client.is_none() => {
+                Arc::new(EndpointTls { client: Some(client.clone()), ..(**tls).clone() })
+            }
+            Some(_) | None => tls.clone(),
+        });
+        (self.address.clone(), tls)
     }
 }
 

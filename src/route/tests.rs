@@ -103,6 +103,7 @@ fn table(listeners: &[(&str, Option<&str>, &[Route])]) -> Table {
             port: 80.try_into().unwrap(),
             hostname: hostname.map(host),
             tls: None,
+            client: None,
         });
         for route in *routes {
             let rules =
@@ -287,6 +288,7 @@ fn a_document_wins_over_a_container_whatever_their_age() {
         port: 80.try_into().unwrap(),
         hostname: None,
         tls: None,
+        client: None,
     });
     for route in [&asked_for, &written] {
         let mut meta = meta(route);

@@ -41,6 +41,8 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
     note_unserved_fields(spec, at, notes);
     let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
     let frontend = frontend.map(|frontend| tls::frontend(frontend, &meta.id.namespace)).unwrap_or_default();
+    let client = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()?.client_certificate_ref.as_ref());
+    let client = client.map(|reference| tls::certificate_ref(reference, &meta.id.namespace));
     Gateway {
         meta,
         class: (&*spec.gateway_class_name).into(),
@@ -49,6 +51,7 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         allowed_listeners: allowed_listeners(spec.allowed_listeners.as_ref()),
         is_default: spec.default_scope == Some(DefaultScope::All),
         frontend,
+        client,
         unsupported: notes.take_unsupported(),
     }
 }
@@ -86,12 +89,6 @@ fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
     if spec.infrastructure.as_ref().is_some_and(|made| made.parameters_ref.is_some()) {
         let infrastructure = at.key("infrastructure");
         notes.unsupported(&infrastructure.key("parametersRef"), "there are no parameters to refer to");
-    }
-    if let Some(tls) = &spec.tls {
-        let at = at.key("tls");
-        if tls.backend.as_ref().is_some_and(|backend| backend.client_certificate_ref.is_some()) {
-            notes.unsupported(&at.key("backend"), "a Gateway's client certificate is not shown yet; write `tls.clientCertificateRef` at a Backend");
-        }
     }
 }
 

@@ -300,10 +300,9 @@ fn gateways() {
     assert!(gateway.is_default);
     assert_eq!(gateway.allowed_listeners, FromNamespaces::Same);
     assert_eq!((&*gateway.class, gateway.addresses.len()), ("edge", 1));
-    assert_eq!(
-        fields(&gateway.unsupported),
-        ["spec.addresses[1]", "spec.infrastructure.parametersRef", "spec.tls.backend"]
-    );
+    assert_eq!(fields(&gateway.unsupported), ["spec.addresses[1]", "spec.infrastructure.parametersRef"]);
+    let client = gateway.client.as_ref().unwrap();
+    assert_eq!((&*client.kind, &*client.namespace, &*client.name), ("Secret", "shop", "a"));
     let validation = gateway.frontend.of_port(443).unwrap();
     assert_eq!(
         (&*validation.authorities[0].name, validation.mode),

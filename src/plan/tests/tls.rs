@@ -109,22 +109,87 @@ fn one_good_certificate_is_enough_and_the_bad_ones_are_named() {
     }
 }
 
+/// Lets Gateways of `default` refer to Secrets of `far`.
+fn grant(name: Option<&str>) -> Resource {
+    let from = GrantFrom { group: GATEWAY_GROUP.into(), kind: "Gateway".into(), namespace: "default".into() };
+    let to = GrantTo { group: "".into(), kind: "Secret".into(), name: name.map(Into::into) };
+    Resource::ReferenceGrant(Arc::new(ReferenceGrant {
+        meta: meta(Kind::ReferenceGrant, "far/g"),
+        from: vec![from],
+        to: vec![to],
+    }))
+}
+
 #[test]
 fn a_grant_lets_a_gateway_use_a_secret_of_another_namespace() {
-    let grant = |name: Option<&str>| {
-        let from =
-            GrantFrom { group: GATEWAY_GROUP.into(), kind: "Gateway".into(), namespace: "default".into() };
-        let to = GrantTo { group: "".into(), kind: "Secret".into(), name: name.map(Into::into) };
-        Resource::ReferenceGrant(Arc::new(ReferenceGrant {
-            meta: meta(Kind::ReferenceGrant, "far/g"),
-            from: vec![from],
-            to: vec![to],
-        }))
-    };
     for (name, count) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
         let plan = plan(&world![secret("far/a"), grant(name), secure(vec![to_secret("far/a")])]);
         assert_eq!(served(&plan).certificates().len(), count, "{name:?}");
     }
+}
+
+/// What the listener of `edge` shows backends.
+fn shown(plan: &Plan) -> Option<String> {
+    let address = *plan.table.sockets().next().unwrap();
+    let listener = plan.table.socket(&address).unwrap().listeners().next().unwrap();
+    listener.client.as_ref().map(|client| client.names[0].to_string())
+}
+
+#[test]
+fn a_gateway_shows_its_own_certificate_to_backends() {
+    let world = |reference: Option<ObjectRef>, more: Vec<Thing>| {
+        let edge = Gateway { client: reference, ..edge() };
+        let mut things: Vec<Thing> = vec![edge.into(), secret("a").into(), secret("far/a").into()];
+        things.extend(more);
+        plan(&assembled(things))
+    };
+    let said = |plan: &Plan| plan.says(Kind::Gateway, "edge", "ResolvedRefs");
+    let none = world(None, Vec::new());
+    assert_eq!((shown(&none), said(&none)), (None, String::new()));
+    let good = world(Some(to_secret("a")), Vec::new());
+    assert_eq!(
+        (shown(&good), said(&good)),
+        (Some("a.test".into()), "ResolvedRefs: True ResolvedRefs".into())
+    );
+    let granted = world(Some(to_secret("far/a")), vec![grant(None).into()]);
+    assert_eq!(shown(&granted).as_deref(), Some("a.test"));
+    for (wrong, reason, words) in [
+        (to_secret("none"), "InvalidClientCertificateRef", "there is no valid Secret default/none"),
+        (
+            reference("", "ConfigMap", "a"),
+            "InvalidClientCertificateRef",
+            "certificateRef `a` has kind `ConfigMap` of group `core`; it must be `Secret`, or `Certificate` of group \
+             `portolan.dev`",
+        ),
+        (
+            to_secret("far/a"),
+            "RefNotPermitted",
+            "Secret `far/a` is in another namespace than Gateway default/edge, and no ReferenceGrant in namespace \
+             `far` lets Gateways of `default` refer to it: write one there",
+        ),
+    ] {
+        let plan = world(Some(wrong), Vec::new());
+        let words = format!(
+            "ResolvedRefs: False {reason}: spec.tls.backend.clientCertificateRef: {words}; backends are shown no certificate"
+        );
+        assert_eq!((shown(&plan), said(&plan)), (None, words));
+        assert_eq!(plan.says(Kind::Gateway, "edge", "Accepted"), "Accepted: True Accepted", "it serves");
+    }
+}
+
+#[test]
+fn listeners_of_a_set_show_the_certificate_of_their_gateway() {
+    let set = ListenerSet {
+        meta: meta(Kind::ListenerSet, "s"),
+        parent: parent("default/edge"),
+        listeners: vec![listener("more", 81, Protocol::Http)],
+    };
+    let mut edge = Gateway { client: Some(to_secret("a")), ..edge() };
+    edge.allowed_listeners = FromNamespaces::Same;
+    let plan = plan(&world![edge, set, secret("a")]);
+    let listener =
+        plan.table.socket(&"[::]:81".parse().unwrap()).unwrap().listeners().next().unwrap().client.clone();
+    assert_eq!(listener, secret("a").certificate);
 }
 
 #[test]

@@ -102,6 +102,7 @@ pub(super) fn gateway(name: &str) -> Gateway {
         allowed_listeners: FromNamespaces::None,
         is_default: false,
         frontend: FrontendTls::default(),
+        client: None,
         unsupported: Vec::new(),
     }
 }

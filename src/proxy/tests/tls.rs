@@ -102,6 +102,7 @@ fn secure(listeners: &[Listening<'_>], address: SocketAddr) -> Table {
             port: NonZeroU16::new(443).unwrap(),
             hostname: hostname.map(|name| HostPattern::parse(name).unwrap()),
             tls: Some(tls.clone()),
+            client: None,
         });
         let rules = vec![(&all[..], Arc::new(rule(backend(vec![endpoint(address)]))))];
         builder.attach(key, &Attachment { meta: &meta, hostnames: Vec::new(), rules });

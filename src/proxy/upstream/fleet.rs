@@ -136,8 +136,8 @@ impl Fleet {
         let mut names = BTreeSet::new();
         let mut seen = Vec::new();
         let sockets = table.sockets().filter_map(|address| table.socket(address));
-        for (_, rule) in sockets.flat_map(route::Socket::listeners).flat_map(route::Listener::rules) {
-            for target in rule.targets() {
+        for listener in sockets.flat_map(route::Socket::listeners) {
+            for target in listener.rules().flat_map(|(_, rule)| rule.targets()) {
                 if let Target::Backend(backend) = target
                     && backend.policy.is_watchful()
                     && names.insert(&backend.name)
@@ -148,7 +148,7 @@ impl Fleet {
                         backend: backend.clone(),
                         address: endpoint.address.clone(),
                         scheme: endpoint.scheme,
-                        tls: endpoint.tls.clone(),
+                        tls: endpoint.identity(listener.client.as_ref()).1,
                         group: group.clone(),
                         member,
                     }));

@@ -23,7 +23,7 @@ fn table_backend(weights: &[u32], policy: BackendPolicy) -> route::Backend {
 }
 
 fn backend(upstreams: &Upstreams, weights: &[u32]) -> Backend {
-    upstreams.backend(&table_backend(weights, BackendPolicy::default()), &Limits::default(), 0)
+    upstreams.backend((&table_backend(weights, BackendPolicy::default()), None), &Limits::default(), 0)
 }
 
 fn head() -> Parts {

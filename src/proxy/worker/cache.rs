@@ -148,10 +148,11 @@ impl Rule {
         let none = series("".into());
         let choice = |(index, choice): (usize, &route::Choice)| match &choice.target {
             Target::Backend(backend) => {
-                let state = worker.upstreams.backend(backend, &worker.config.limits, worker.random());
+                let (limits, client) = (&worker.config.limits, listener.client.as_ref());
+                let state = worker.upstreams.backend((backend, client), limits, worker.random());
                 let budget = rule.retry.as_ref().map(|_| worker.budgets.of(&backend.name));
                 let (target, series) = (Ok(Rc::new(state)), series(backend.name.clone()));
-                Choice { target, series, budget, mirrors: mirrors(worker, &choice.mirrors), index }
+                Choice { target, series, budget, mirrors: mirrors(worker, listener, &choice.mirrors), index }
             }
             Target::Invalid(reason) => {
                 let (target, series) = (Err(reason.clone()), none.clone());
@@ -169,7 +170,7 @@ impl Rule {
             spec: rule.clone(),
             series: none,
             sessions: Sessions::new(&worker.config.session_key, rule),
-            mirrors: mirrors(worker, &rule.mirrors),
+            mirrors: mirrors(worker, listener, &rule.mirrors),
             choices,
             uses_prefix,
         }
@@ -199,10 +200,11 @@ impl Rule {
     }
 }
 
-fn mirrors(worker: &Worker, mirrors: &[route::Mirror]) -> Vec<Mirror> {
+fn mirrors(worker: &Worker, listener: &route::Listener, mirrors: &[route::Mirror]) -> Vec<Mirror> {
+    let (limits, client) = (&worker.config.limits, listener.client.as_ref());
     let backend = |target: &Target| match target {
         Target::Backend(backend) => {
-            Some(Rc::new(worker.upstreams.backend(backend, &worker.config.limits, worker.random())))
+            Some(Rc::new(worker.upstreams.backend((backend, client), limits, worker.random())))
         }
         Target::Invalid(_) => None,
     };

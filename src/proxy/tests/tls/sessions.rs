@@ -34,6 +34,7 @@ async fn a_redirect_keeps_the_scheme_and_leaves_the_usual_port_out() {
         port: NonZeroU16::new(443).unwrap(),
         hostname: None,
         tls: Some(tls(&[&authority.certify(&["a.test"])])),
+        client: None,
     });
     let meta = meta();
     let all = [prefix_match("/")];

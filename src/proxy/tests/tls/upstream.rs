@@ -35,17 +35,26 @@ async fn backend_of(authority: &Authority, key: &CertifiedKey, demands: Demands)
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let session = stream.get_ref().1;
                 let name = session.server_name().unwrap_or("nobody").to_owned();
-                let shown = session.peer_certificates().map_or("nothing", |_| "a certificate");
+                let certificate = session.peer_certificates().and_then(|chain| chain.first());
+                let shown = certificate.map_or("nothing", |_| "a certificate");
+                let print = certificate.map(|der| print(der)).unwrap_or_default();
                 let mut client = Client { stream, read: Vec::new() };
                 while client.request().await.is_some() {
                     let body = format!("{name} {shown}");
                     let length = body.len();
-                    client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")).await;
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nX-Shown: {print}\r\n");
+                    client.send(format!("{head}\r\n{body}")).await;
                 }
             });
         }
     });
     (address, tasks)
+}
+
+/// What tells certificates apart: the end of the signature.
+fn print(der: &[u8]) -> String {
+    let end = der.iter().rev().take(8);
+    end.fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[derive(Clone, Copy)]
@@ -127,6 +136,55 @@ async fn an_endpoint_that_demands_a_certificate_is_shown_one() {
     let with = EndpointTls { client: Some(authority.certify(&["portolan.test"])), ..without.clone() };
     assert_eq!(said(&proxy(vec![(address, with)])).await, (200, "b.test a certificate".to_owned()));
     assert_eq!(said(&proxy(vec![(address, without)])).await.0, 502);
+}
+
+/// Listeners on a socket, by hostname, that show backends these certificates and send everything to one endpoint.
+fn showing(listeners: &[(&str, &Arc<CertifiedKey>)], endpoint: &Endpoint) -> Table {
+    let mut builder = TableBuilder::default();
+    let (all, meta) = ([prefix_match("/")], meta());
+    for (hostname, client) in listeners {
+        let key = builder.listener(ListenerSpec {
+            sockets: vec![asked()],
+            name: format!("default/web/{hostname}").into(),
+            port: NonZeroU16::new(80).unwrap(),
+            hostname: Some(HostPattern::parse(hostname).unwrap()),
+            tls: None,
+            client: Some(Arc::clone(client)),
+        });
+        let rules = vec![(&all[..], Arc::new(rule(backend(vec![endpoint.clone()]))))];
+        builder.attach(key, &Attachment { meta: &meta, hostnames: Vec::new(), rules });
+    }
+    builder.build()
+}
+
+#[tokio::test]
+async fn an_endpoint_is_shown_the_certificate_of_the_listener_unless_it_has_its_own() {
+    let authority = Authority::new();
+    let (a, b, own) = (
+        authority.certify(&["a.portolan.test"]),
+        authority.certify(&["b.portolan.test"]),
+        authority.certify(&["own.portolan.test"]),
+    );
+    let (address, _tasks) =
+        backend_of(&authority, &authority.certify(&["b.test"]), Demands::Certificate).await;
+    let to = |tls| Endpoint { scheme: Scheme::Https, tls: Some(Arc::new(tls)), ..endpoint(address) };
+    let plain = believing(&authority, "b.test");
+    let listeners = [("a.test", &a), ("b.test", &b)];
+    let mut proxy = Proxy::start(config(), showing(&listeners, &to(plain.clone())));
+    let shown = async |proxy: &Proxy, host: &str| {
+        let reply = proxy.request(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        (reply.status, field(&reply.head, "x-shown").unwrap_or_default().to_owned())
+    };
+    let print = |key: &CertifiedKey| print(&key.chain[0]);
+    // Twice: a connection that waits is not used for another listener.
+    for _ in 0..2 {
+        assert_eq!(shown(&proxy, "a.test").await, (200, print(&a)));
+        assert_eq!(shown(&proxy, "b.test").await, (200, print(&b)));
+    }
+    proxy.publisher.publish(showing(&[("a.test", &b)], &to(plain.clone())));
+    assert_eq!(shown(&proxy, "a.test").await, (200, print(&b)), "the new one");
+    proxy.publisher.publish(showing(&listeners, &to(EndpointTls { client: Some(own.clone()), ..plain })));
+    assert_eq!(shown(&proxy, "a.test").await, (200, print(&own)), "the endpoint's own");
 }
 
 #[tokio::test]
