@@ -22,6 +22,7 @@ pub mod portolan;
 pub mod private_engine;
 pub mod process;
 pub mod socket_proxy;
+pub mod tls_backend;
 pub mod wait;
 
 use std::{

@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
 use super::{TO_A, World};
 use crate::support::{
-    authority::{Authority, Certified, block},
+    authority::{Authority, Certified, client_of},
     http::Connection,
     manifest,
     portolan::Portolan,
@@ -149,10 +152,7 @@ fn certificate_files_are_replaced_under_load_without_a_failed_request() {
 fn a_gateway_asks_for_client_certificates_and_fails_closed() {
     let authority = Authority::new();
     let world = World::new(TO_A);
-    let ca = format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: ca}}\ndata:\n  ca.crt: |{}\n---\n",
-        block(&authority.certificate.pem(), 4)
-    );
+    let ca = authority.config_map("ca");
     let frontend = "  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: \"\", kind: ConfigMap, name: ca}]}}}}\n";
     let secret = authority.certify("shop.test").secret("web");
     let edge = gateway(&world.portolan, frontend);
@@ -207,4 +207,39 @@ fn http_is_sent_to_https_by_a_route_of_its_own() {
     assert_eq!(answer.header("location"), Some("https://shop.test:8443/x?y"));
     let answer = connected(&world.portolan, &authority).get("shop.test", "/x?y").unwrap();
     assert_eq!(answer.backend(), Some("a"));
+}
+
+#[test]
+fn the_example_serves_https_as_it_says_and_its_certificate_outlives_a_restart() {
+    const HOST: &str = "shop.example.com";
+    let world = World::new(TO_A);
+    let address = world.portolan.https.ip();
+    let example = include_str!("../../../examples/tls.yaml").replace(
+        "  listeners:\n",
+        &format!("  addresses: [{{type: IPAddress, value: {address}}}]\n  listeners:\n"),
+    );
+    world.documents.write("tls.yaml", &example);
+    world.documents.write("shop.yaml", &manifest::backend("shop", world.a.address));
+    let redirect = world.portolan.says(HOST, "/x?y", 301);
+    assert_eq!(redirect.header("location"), Some("https://shop.example.com:8443/x?y"));
+    let made = world.portolan.state_dir().join("certificates/default.shop.pem");
+    let believed = CertificateDer::from_pem_file(made).expect("the certificate that was made");
+    let reached = |portolan: &Portolan| {
+        let client = client_of(&believed, &TLS13);
+        wait::eventually(wait::SOON, "the example answers by HTTPS", || {
+            let mut connection = Connection::open_tls(portolan.https, HOST, &client)?;
+            let answer = connection
+                .get(HOST, "/")
+                .map(|answer| (answer.status, answer.header("x-backend") == Some("a")))?;
+            if answer == (200, true) { Ok(()) } else { Err(std::io::Error::other(format!("{answer:?}"))) }
+        });
+    };
+    reached(&world.portolan);
+    let old = Connection::open_tls(world.portolan.https, HOST, &client_of(&believed, &TLS12));
+    assert!(old.err().unwrap().to_string().contains("ProtocolVersion"), "TLS 1.2 is too old");
+    let World { mut portolan, documents, a: _a } = world;
+    portolan.kill();
+    let portolan = Portolan::builder().config(documents.path()).after(portolan).start();
+    // Who has believed the certificate goes on to.
+    reached(&portolan);
 }
