@@ -2,6 +2,7 @@
 
 mod answers;
 mod cors;
+mod counted;
 mod deaths;
 mod forwarding;
 mod frames;
