@@ -11,6 +11,7 @@
 mod acting;
 mod drains;
 mod engines;
+mod ledger;
 mod load;
 mod project;
 mod replicas;
@@ -27,6 +28,9 @@ use crate::support::{
     unique,
 };
 use load::{Load, Way};
+
+/// How often each thing happens.
+const ROUNDS: usize = 20;
 
 /// What a request may wait for a backend, and so the longest that any may take.
 const HOLD: Duration = Duration::from_secs(10);
@@ -65,7 +69,8 @@ impl Scene {
 
     /// The same, but it closes what is idle as soon as it is told to stop.
     fn hasty(&self) -> Builder {
-        self.engine.container("drop").port(8080).label("portolan.host", &self.host)
+        let one = self.engine.container("drop").port(8080).label("portolan.host", &self.host);
+        one.environment("TELL", "ids")
     }
 
     /// Load on the host in all these ways at once; each of `backends` has answered.
@@ -77,6 +82,13 @@ impl Scene {
             load.reaches(&backend.name);
         }
         load
+    }
+
+    /// Load on one of so many hosts, which together get as much as one alone.
+    #[track_caller]
+    fn part_of_load(&self, host: &str, parts: usize) -> Load {
+        self.portolan.answers(host, "/", "anything", |answer| answer.status == 200);
+        Load::paced(self.portolan.http, host, &load::ALL, load::PACE * u32::try_from(parts).unwrap())
     }
 
     /// `POST /containers/ID/WHAT` to the engine, quicker than its command.

@@ -1,7 +1,7 @@
 //! `portolan drain`: a container is taken out of service, and nobody notices.
 
 use super::{
-    HOLD,
+    HOLD, ROUNDS,
     acting::{Acting, Allowed, Tunnel},
     load::ALL,
 };
@@ -14,7 +14,7 @@ fn drop_one_of_two_is_drained_and_stopped() {
     // One that closes what is idle as soon as it is told to stop: by then nothing may be under way.
     let pair = [(); 2].map(|()| scene.hasty().start());
     let load = scene.load(&ALL, &[&pair[0], &pair[1]]);
-    for round in 0..10 {
+    for round in 0..ROUNDS {
         let one = &pair[round % 2];
         acting.runs(&["drain", &one.name, "--then-stop"]).is(0, &["gets no new requests", "is stopped"]);
         assert_eq!(one.inspect("{{.State.Running}}"), "false");
@@ -22,7 +22,7 @@ fn drop_one_of_two_is_drained_and_stopped() {
         scene.tell(one, "start");
         load.reaches(&one.name);
     }
-    load.ends(HOLD);
+    load.ends(HOLD).agrees_with(|| pair.iter().map(Container::logs).collect());
 }
 
 #[test]

@@ -12,13 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::ledger::Ledger;
 use crate::support::{
     http::{Connection, Response},
     note, wait,
 };
 
 /// Between two requests of one client: eight clients make a few hundred requests a second.
-const PACE: Duration = Duration::from_millis(15);
+pub(super) const PACE: Duration = Duration::from_millis(15);
 const CLIENTS_EACH: usize = 2;
 /// Of failures whose words are kept.
 const KEPT: usize = 20;
@@ -50,8 +51,17 @@ pub(super) struct Load {
 struct Shared {
     address: SocketAddr,
     host: String,
+    pace: Duration,
     is_over: AtomicBool,
     seen: Mutex<Seen>,
+}
+
+/// What becomes of a request.
+enum Became {
+    /// By the backend of that name.
+    Served(String),
+    /// It was sent to a backend that has not answered, and may have been done.
+    Lost,
 }
 
 #[derive(Default)]
@@ -63,22 +73,27 @@ struct Seen {
     slowest: Duration,
     failed: u64,
     failures: Vec<String>,
+    /// POSTs that were answered by 502: nobody can know what became of them.
+    lost: usize,
+    ledger: Ledger,
 }
 
 /// Both methods, on both kinds of connection.
 pub(super) const ALL: [Way; 4] = [Way::KeptGet, Way::KeptPost, Way::NewGet, Way::NewPost];
 /// The same where the proxy itself is replaced: nothing keeps a connection then.
 pub(super) const WILLING: [Way; 4] = [Way::WillingGet, Way::WillingPost, Way::NewGet, Way::NewPost];
-/// What may be sent again whatever became of it the first time.
-pub(super) const REPEATABLE: [Way; 2] = [Way::KeptGet, Way::NewGet];
 
 // === impl Load ===
 
 impl Load {
     pub(super) fn start(address: SocketAddr, host: &str, ways: &[Way]) -> Self {
+        Self::paced(address, host, ways, PACE)
+    }
+
+    pub(super) fn paced(address: SocketAddr, host: &str, ways: &[Way], pace: Duration) -> Self {
         let ways = ways.repeat(CLIENTS_EACH);
         let seen = Mutex::new(Seen { clients: vec![0; ways.len()], ..Seen::default() });
-        let shared = Shared { address, host: host.to_owned(), is_over: AtomicBool::new(false), seen };
+        let shared = Shared { address, host: host.to_owned(), pace, is_over: AtomicBool::new(false), seen };
         let (shared, begun) = (Arc::new(shared), Instant::now());
         let clients = ways.into_iter().enumerate().map(|(number, way)| {
             let shared = Arc::clone(&shared);
@@ -109,15 +124,23 @@ impl Load {
 
     /// Ends it: every request was served, within this time.
     #[track_caller]
-    pub(super) fn ends(mut self, within: Duration) {
+    pub(super) fn ends(self, within: Duration) -> Ledger {
+        self.ends_but_for(0, within)
+    }
+
+    /// The same, but so many POSTs may have been lost with the backend that had them.
+    #[track_caller]
+    pub(super) fn ends_but_for(mut self, most: usize, within: Duration) -> Ledger {
         self.shared.is_over.store(true, SeqCst);
         for client in self.clients.drain(..) {
             client.join().expect("a client of the load");
         }
-        note(&format!("{} in {:?}", self.words(), self.begun.elapsed()));
-        let seen = self.shared.seen();
+        note(&format!("in {:.1?}: {}", self.begun.elapsed(), self.words().trim_end()));
+        let mut seen = self.shared.seen();
         assert_eq!(seen.failed, 0, "{}", seen.words());
+        assert!(seen.lost <= most, "{}", seen.words());
         assert!(seen.slowest <= within, "{}", seen.words());
+        std::mem::take(&mut seen.ledger)
     }
 
     fn words(&self) -> String {
@@ -136,7 +159,11 @@ impl Drop for Load {
 impl Seen {
     fn words(&self) -> String {
         let (all, failures) = (self.clients.iter().sum::<u64>(), self.failures.join("\n"));
-        format!("{all} requests, {} failed, the slowest took {:?}\n{failures}", self.failed, self.slowest)
+        let (failed, lost) = (self.failed, self.lost);
+        format!(
+            "{all} requests, {failed} failed, {lost} lost, the slowest took {:?}\n{failures}",
+            self.slowest
+        )
     }
 }
 
@@ -150,9 +177,14 @@ impl Shared {
     /// One client.
     fn ask_on(&self, number: usize, way: Way, begun: Instant) {
         let mut kept = None;
-        while !self.is_over.load(SeqCst) {
-            let started = Instant::now();
-            let answer = self.ask(way, &mut kept);
+        for turn in 0.. {
+            if self.is_over.load(SeqCst) {
+                return;
+            }
+            let (id, started) = (format!("{number}-{turn}"), Instant::now());
+            // Every other POST has no body: such a one could be sent again.
+            let body = if way.method() == "POST" && turn % 2 == 0 { BODY } else { "" };
+            let answer = self.ask((way, body), &id, &mut kept);
             let took = started.elapsed();
             if way.is_willing() && answer.as_ref().is_ok_and(is_last) {
                 kept = None;
@@ -160,8 +192,12 @@ impl Shared {
             let mut seen = self.seen();
             seen.clients[number] += 1;
             seen.slowest = seen.slowest.max(took);
-            match answer.map_err(|error| error.to_string()).and_then(|answer| way.check(&answer)) {
-                Ok(backend) => *seen.backends.entry(backend).or_default() += 1,
+            match answer.map_err(|error| error.to_string()).and_then(|answer| way.check(body, &answer)) {
+                Ok(Became::Served(backend)) => {
+                    seen.ledger.served(way.method(), &id);
+                    *seen.backends.entry(backend).or_default() += 1;
+                }
+                Ok(Became::Lost) => seen.lost += 1,
                 Err(words) => {
                     kept = None;
                     seen.failed += 1;
@@ -172,23 +208,17 @@ impl Shared {
                 }
             }
             drop(seen);
-            thread::sleep(PACE);
+            thread::sleep(self.pace);
         }
     }
 
-    fn ask(&self, way: Way, kept: &mut Option<Connection>) -> io::Result<Response> {
-        let (is_kept, method) = match way {
-            Way::KeptGet | Way::WillingGet => (true, "GET"),
-            Way::KeptPost | Way::WillingPost => (true, "POST"),
-            Way::NewGet => (false, "GET"),
-            Way::NewPost => (false, "POST"),
-        };
-        let body = if method == "POST" { BODY } else { "" };
-        let (host, length) = (&self.host, body.len());
-        let close = if is_kept { "" } else { "Connection: close\r\n" };
-        let head = format!("{method} /load HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{close}");
+    fn ask(&self, (way, body): (Way, &str), id: &str, kept: &mut Option<Connection>) -> io::Result<Response> {
+        let (method, host, length) = (way.method(), &self.host, body.len());
+        let close = if way.is_kept() { "" } else { "Connection: close\r\n" };
+        let head =
+            format!("{method} /load?id={id} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{close}");
         let request = format!("{head}\r\n{body}");
-        if !is_kept {
+        if !way.is_kept() {
             return Connection::open(self.address)?.ask(&request);
         }
         let connection = match kept {
@@ -206,19 +236,27 @@ fn is_last(answer: &Response) -> bool {
 // === impl Way ===
 
 impl Way {
+    fn method(self) -> &'static str {
+        match self {
+            Self::KeptGet | Self::WillingGet | Self::NewGet => "GET",
+            Self::KeptPost | Self::WillingPost | Self::NewPost => "POST",
+        }
+    }
+
+    fn is_kept(self) -> bool {
+        !matches!(self, Self::NewGet | Self::NewPost)
+    }
+
     fn is_willing(self) -> bool {
         matches!(self, Self::WillingGet | Self::WillingPost)
     }
 
-    /// The backend that answered as it should.
-    fn check(self, answer: &Response) -> Result<String, String> {
-        let length = match self {
-            Self::KeptGet | Self::WillingGet | Self::NewGet => 0,
-            Self::KeptPost | Self::WillingPost | Self::NewPost => BODY.len(),
-        };
-        let is_whole = answer.text().contains(&format!("\"body_bytes\":{length},"));
+    /// What became of a request with this body, if that may be.
+    fn check(self, body: &str, answer: &Response) -> Result<Became, String> {
+        let is_whole = answer.text().contains(&format!("\"body_bytes\":{},", body.len()));
         match answer.backend() {
-            Some(backend) if answer.status == 200 && is_whole => Ok(backend.to_owned()),
+            Some(backend) if answer.status == 200 && is_whole => Ok(Became::Served(backend.to_owned())),
+            None if answer.status == 502 && self.method() == "POST" => Ok(Became::Lost),
             _ => Err(answer.to_string()),
         }
     }

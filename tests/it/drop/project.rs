@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::Scene;
+use super::{
+    Scene,
+    load::{ALL, Load},
+};
 use crate::support::{RUN_LABEL, container::compose, output, run_id, scratch, unique};
 
 /// Taken down with its value.
@@ -22,19 +25,36 @@ impl<'s> Project<'s> {
         project
     }
 
+    /// One container of the backend for each of these hosts, as services `web0`, `web1` and so on.
+    pub(super) fn of(scene: &'s Scene, hosts: &[String]) -> Self {
+        let project = Self { scene, name: unique("drop"), folder: scratch() };
+        let image = scene.engine.image("backend");
+        let services = hosts.iter().enumerate().map(|(number, host)| {
+            service(&format!("web{number}"), host, &image, &format!("NAME: web{number}"))
+        });
+        project.save(&services.collect::<String>());
+        project
+    }
+
     /// Says what the service is from now on: its image, its environment, and more lines.
     pub(super) fn write(&self, image: &str, environment: &str, more: &str) {
-        let (host, run) = (&self.scene.host, run_id());
-        let text = format!(
-            "version: '2.4'\nservices:\n  web:\n    image: {image}\n    command: ['8080']\n    expose: ['8080']\n    \
-             environment: {{{environment}, STOP: patient}}\n    labels: {{{RUN_LABEL}: '{run}', portolan.host: {host}}}\n{more}\
-             networks:\n  default:\n    labels: {{{RUN_LABEL}: '{run}'}}\n"
-        );
-        std::fs::write(self.file(), text).unwrap();
+        self.save(&(service("web", &self.scene.host, image, environment) + more));
+    }
+
+    fn save(&self, services: &str) {
+        let networks = format!("networks:\n  default:\n    labels: {{{RUN_LABEL}: '{}'}}\n", run_id());
+        std::fs::write(self.file(), format!("version: '2.4'\nservices:\n{services}{networks}")).unwrap();
     }
 
     pub(super) fn file(&self) -> PathBuf {
         self.folder.path().join("compose.yaml")
+    }
+
+    /// Starts it: the load on it, and the ids of its containers. Nothing where Compose is not installed.
+    #[track_caller]
+    pub(super) fn up(&self) -> Option<(Load, Vec<String>)> {
+        self.run(&["up", "--detach"])?.unwrap();
+        Some((self.scene.load(&ALL, &[]), self.ids()))
     }
 
     /// `docker-compose ARGUMENTS`; nothing where it is not installed.
@@ -48,6 +68,15 @@ impl<'s> Project<'s> {
         let listed = self.run(&["ps", "--all", "--quiet"]).unwrap().unwrap();
         listed.lines().map(str::to_owned).collect()
     }
+}
+
+/// A service of one container, as YAML.
+fn service(name: &str, host: &str, image: &str, environment: &str) -> String {
+    let run = run_id();
+    format!(
+        "  {name}:\n    image: {image}\n    command: ['8080']\n    expose: ['8080']\n    \
+         environment: {{{environment}, STOP: patient}}\n    labels: {{{RUN_LABEL}: '{run}', portolan.host: {host}}}\n"
+    )
 }
 
 impl Drop for Project<'_> {

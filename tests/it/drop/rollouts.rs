@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{
     HOLD,
     acting::{Acting, Allowed, Tunnel, download, is_whole},
-    load::ALL,
     project::Project,
 };
 use crate::support::{process::Process, wait};
@@ -25,9 +24,7 @@ fn drop_a_service_of_one_is_rolled_out_while_a_download_goes_on() {
     let Some(acting) = Acting::start(Allowed::Everything) else { return };
     let scene = &acting.scene;
     let project = Project::new(scene);
-    let Some(up) = project.run(&["up", "--detach"]) else { return };
-    up.unwrap();
-    let (load, old) = (scene.load(&ALL, &[]), project.ids());
+    let Some((load, old)) = project.up() else { return };
     load.reaches("web");
     let long = download(scene.portolan.http, &scene.host, 24);
     let mut tunnel = Tunnel::open(scene.portolan.http, &scene.host);
@@ -60,11 +57,8 @@ fn drop_a_service_of_two_is_rolled_out_again_and_again() {
     let project = Project::new(scene);
     let image = scene.engine.image_with_health("backend");
     project.write(&image, "NAME: v0", "    scale: 2\n");
-    let Some(up) = project.run(&["up", "--detach"]) else { return };
-    up.unwrap();
-    let load = scene.load(&ALL, &[]);
+    let Some((load, mut old)) = project.up() else { return };
     for version in ["v1", "v2"] {
-        let old = project.ids();
         project.write(&image, &format!("NAME: {version}"), "    scale: 2\n");
         let file = project.file();
         let said = acting.runs(&rollout(&project, file.to_str().unwrap(), &[]));
@@ -73,6 +67,7 @@ fn drop_a_service_of_two_is_rolled_out_again_and_again() {
         assert_eq!((old.len(), new.len()), (2, 2), "{said:?}");
         assert!(old.iter().all(|id| !new.contains(id)), "{old:?} {new:?}");
         load.reaches(version);
+        old = new;
     }
     load.ends(HOLD);
 }
@@ -82,9 +77,7 @@ fn drop_a_version_that_never_gets_healthy_is_rolled_back() {
     let Some(acting) = Acting::start(Allowed::Everything) else { return };
     let scene = &acting.scene;
     let project = Project::new(scene);
-    let Some(up) = project.run(&["up", "--detach"]) else { return };
-    up.unwrap();
-    let (load, old) = (scene.load(&ALL, &[]), project.ids());
+    let Some((load, old)) = project.up() else { return };
     let image = scene.engine.image_with_health("backend");
     project.write(&image, "NAME: sick, HEALTH: 'off'", "");
     let file = project.file();
@@ -106,9 +99,7 @@ fn drop_a_rollout_is_interrupted_and_takes_everything_back() {
     let Some(acting) = Acting::start(Allowed::Everything) else { return };
     let scene = &acting.scene;
     let project = Project::new(scene);
-    let Some(up) = project.run(&["up", "--detach"]) else { return };
-    up.unwrap();
-    let (load, old) = (scene.load(&ALL, &[]), project.ids());
+    let Some((load, old)) = project.up() else { return };
     let file = project.file();
     let file = file.to_str().unwrap();
 
@@ -151,14 +142,12 @@ fn drop_what_two_containers_cannot_share_is_found_before_anything_starts() {
     let project = Project::new(scene);
     let name = format!("{}-only", project.name);
     project.write(&scene.engine.image("backend"), "NAME: web", &format!("    container_name: {name}\n"));
-    let Some(up) = project.run(&["up", "--detach"]) else { return };
-    up.unwrap();
-    scene.portolan.reaches(&scene.host, "/", "web");
-    let old = project.ids();
+    let Some((load, old)) = project.up() else { return };
     let file = project.file();
     let said = acting.runs(&rollout(&project, file.to_str().unwrap(), &[]));
     said.is(2, &["nothing was started", &format!("container_name: {name}")]);
     assert_eq!(project.ids(), old);
     let said = acting.runs(&["rollout", "nobody"]);
     said.is(2, &["no container of a Compose service `nobody` runs"]);
+    load.ends(HOLD);
 }

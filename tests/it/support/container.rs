@@ -125,12 +125,19 @@ impl Container {
 
     #[track_caller]
     pub fn connect(&self, network: &Network) {
-        self.engine.must(["network", "connect", &network.id, &self.id]);
+        self.network(network, "connect");
     }
 
     #[track_caller]
     pub fn disconnect(&self, network: &Network) {
-        self.engine.must(["network", "disconnect", &network.id, &self.id]);
+        self.network(network, "disconnect");
+    }
+
+    #[track_caller]
+    fn network(&self, network: &Network, what: &str) {
+        let body = format!("{{\"Container\": \"{}\"}}", self.id);
+        let answer = self.engine.api_with("POST", &format!("/networks/{}/{what}", network.id), &body);
+        assert_eq!(answer.status, 200, "{what}: {answer}");
     }
 
     /// `docker inspect --format`
@@ -173,7 +180,9 @@ impl Container {
         });
         let wanted = if to == "on" { "healthy" } else { "unhealthy" };
         wait::eventually(wait::SOON, &format!("the engine says {wanted}"), || {
-            wait::check(self.inspect("{{.State.Health.Status}}"), |seen| seen == wanted, String::clone)
+            let container = self.engine.api("GET", &format!("/containers/{}/json", self.id)).json();
+            let health = container["State"]["Health"]["Status"].clone();
+            wait::check(health, |seen| seen == wanted, ToString::to_string)
         });
     }
 

@@ -84,9 +84,17 @@ impl Engine {
     /// One call of the engine's own API, as `POST /containers/web/start`: quicker than the command.
     #[track_caller]
     pub fn api(&self, method: &str, path: &str) -> Response {
+        self.api_with(method, path, "")
+    }
+
+    /// The same with a body, as JSON.
+    #[track_caller]
+    pub fn api_with(&self, method: &str, path: &str, body: &str) -> Response {
         let mut connection = Connection::open_unix(&self.socket).expect("a connection to the engine");
+        let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         connection.ask(&request).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }

@@ -136,6 +136,12 @@ pub fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         };
         if !request.path().starts_with("/count") {
             shared.requests.fetch_add(1, SeqCst);
+            shared.wanted.fetch_add(u64::from(request.path() != "/health"), SeqCst);
+        }
+        if shared.tells
+            && let Some(id) = request.query("id").next()
+        {
+            println!("saw {} {id}", request.method);
         }
         let mut body = request.body();
         if request.header("expect").is_some_and(|what| what.eq_ignore_ascii_case("100-continue")) {

@@ -3,7 +3,8 @@
 //!
 //! `backend [PORT…]` serves (`PORTS=8080,9000`, default 8080; port 0 picks a free one and prints it); environment:
 //! `NAME` (in every answer; default: the host name), `HOST` (address to bind, default all), `STOP` (what SIGTERM does:
-//! `graceful`, `patient` (serves on for a moment first), `abrupt` or `ignore`), `START_DELAY_MS` (listen later), `HEALTH=off` (unhealthy until told otherwise).
+//! `graceful`, `patient` (serves on until nobody asks any more), `abrupt` or `ignore`), `START_DELAY_MS` (listen later), `HEALTH=off` (unhealthy until told otherwise),
+//! `TELL=ids` (a line for each request with an `id` in its query, as soon as its head is there).
 //! `backend health [PORT]` exits 0 if `/health` there answers 200. `backend get URL` prints an answer's body.
 //! What the paths do is in `answers.rs`.
 
@@ -27,8 +28,12 @@ use std::{
 /// What all connections share.
 pub struct Shared {
     pub name: String,
+    /// Whether it says which requests it sees.
+    pub tells: bool,
     pub healthy: AtomicBool,
     pub requests: AtomicU64,
+    /// The same without those that only ask how it is.
+    pub wanted: AtomicU64,
     pub connections: AtomicU64,
     pub active: AtomicUsize,
 }
@@ -66,12 +71,21 @@ extern "C" fn stop_patiently(_: i32) {
     TOLD.store(true, SeqCst);
 }
 
-/// Long enough for whoever sends requests to hear that no more are wanted.
-fn be_patient() {
+/// Until whoever sends requests has heard that no more are wanted.
+fn be_patient(shared: &Shared) {
+    const QUIET: Duration = Duration::from_millis(250);
+    const MOST: Duration = Duration::from_secs(5);
     while !TOLD.load(SeqCst) {
         thread::sleep(Duration::from_millis(10));
     }
-    thread::sleep(Duration::from_millis(250));
+    let (told, mut last, mut wanted) = (Instant::now(), Instant::now(), 0);
+    while last.elapsed() < QUIET && told.elapsed() < MOST {
+        thread::sleep(Duration::from_millis(10));
+        let now = shared.wanted.load(SeqCst);
+        if now != wanted {
+            (last, wanted) = (Instant::now(), now);
+        }
+    }
     stop_gracefully(0);
 }
 
@@ -93,13 +107,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn serve(arguments: &[String]) -> ExitCode {
-    let action = match variable("STOP").as_deref() {
+    let stop = variable("STOP");
+    let action = match stop.as_deref() {
         Some("ignore") => system::IGNORE,
         Some("abrupt") => stop_abruptly as *const () as usize,
-        Some("patient") => {
-            thread::spawn(be_patient);
-            stop_patiently as *const () as usize
-        }
+        Some("patient") => stop_patiently as *const () as usize,
         _ => stop_gracefully as *const () as usize,
     };
     unsafe { system::signal(system::SIGTERM, action) };
@@ -108,11 +120,17 @@ fn serve(arguments: &[String]) -> ExitCode {
     }
     let shared = Arc::new(Shared {
         name: variable("NAME").unwrap_or_else(host_name),
+        tells: variable("TELL").is_some(),
         healthy: AtomicBool::new(variable("HEALTH").as_deref() != Some("off")),
         requests: AtomicU64::new(0),
         connections: AtomicU64::new(0),
+        wanted: AtomicU64::new(0),
         active: AtomicUsize::new(0),
     });
+    if stop.as_deref() == Some("patient") {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || be_patient(&shared));
+    }
     let from_environment = variable("PORTS").unwrap_or_else(|| "8080".to_owned());
     let ports: Vec<&str> = if arguments.is_empty() {
         from_environment.split(',').collect()
