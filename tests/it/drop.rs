@@ -17,6 +17,7 @@ mod project;
 mod replicas;
 mod rollouts;
 mod single;
+mod swaps;
 mod upgrades;
 
 use std::time::Duration;
