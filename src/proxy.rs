@@ -10,6 +10,7 @@ mod connection;
 mod framing;
 mod health;
 mod http;
+mod http1;
 mod listen;
 #[cfg(test)]
 mod tests;

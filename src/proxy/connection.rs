@@ -3,7 +3,9 @@
 //! Why no timer for each connection: arming one costs more than looking at a thousand. A worker's tick looks at all of
 //! its connections and tells the late ones by [`Connection::tell`].
 
+mod http1;
 mod http2;
+mod incoming;
 mod io;
 mod pace;
 pub(super) mod preamble;
@@ -11,17 +13,15 @@ mod transport;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Poll, Waker},
     time::Duration,
 };
 
-use ::http::HeaderValue;
-use hyper_util::rt::TokioIo;
+use ::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 use super::{
@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{route::Handshake, telemetry::metrics::sharded::Count};
 pub(super) use http2::Lane;
+pub(super) use incoming::Incoming;
 use io::ClientIo;
 use pace::Pace;
 use transport::Transport;
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     pub(super) opaque: Cell<bool>,
     /// What this connection becomes when the answer was a switch of protocols.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
+    /// Heads that go before the one of the answer, as they are written.
+    interim: RefCell<Vec<u8>>,
     pace: Pace,
     phase: Cell<Phase>,
     since: Cell<Instant>,
@@ -153,6 +156,7 @@ impl Connection {
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
+            interim: RefCell::default(),
             pace: Pace::default(),
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
@@ -168,6 +172,11 @@ impl Connection {
 
     pub(super) fn is_http2(&self) -> bool {
         self.speaks_http2.get()
+    }
+
+    /// Tells the client something before its answer (RFC 9110 section 15.2).
+    pub(super) fn inform(&self, status: StatusCode, headers: HeaderMap) {
+        http1::write_interim(status, headers, &mut self.interim.borrow_mut());
     }
 
     /// A request begins.
@@ -312,7 +321,7 @@ pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream
     let mut io = ClientIo::new(transport, connection.clone());
     match spoken {
         Spoken::Http1 => {
-            if let Some(io) = serve_http1(&worker, &connection, io).await {
+            if let Some(io) = http1::serve(&worker, &connection, io).await {
                 serve_http2(&worker, &connection, io).await;
             }
         }
@@ -336,57 +345,6 @@ async fn serve_http2(worker: &Rc<Worker>, connection: &Rc<Connection>, io: Clien
             linger(connection, &mut io).await;
         }
     }
-}
-
-/// Gives the socket back, with what was read of it, if the client speaks HTTP/2.
-async fn serve_http1(worker: &Rc<Worker>, connection: &Rc<Connection>, io: ClientIo) -> Option<ClientIo> {
-    let io = TokioIo::new(io);
-    let service = {
-        let (worker, connection) = (worker.clone(), connection.clone());
-        hyper::service::service_fn(move |request| {
-            // In a box: it is moved from hand to hand.
-            Box::pin(http::answer(worker.clone(), connection.clone(), None, request))
-        })
-    };
-    let mut serving = worker.http1.serve_connection(io, service);
-    let result = poll_fn(|cx| {
-        // What has come already is read before a word to finish is heard: it is answered still.
-        if let Poll::Ready(result) = Pin::new(&mut serving).poll(cx) {
-            return Poll::Ready(result.map(|()| Ended::Closed));
-        }
-        if connection.speaks_http2.get() {
-            return Poll::Ready(Ok(Ended::Other));
-        }
-        match connection.hear(cx.waker()) {
-            Some(Word::Abort) => Poll::Ready(Ok(Ended::Aborted)),
-            Some(Word::Finish) => {
-                Pin::new(&mut serving).graceful_shutdown();
-                Pin::new(&mut serving).poll(cx).map_ok(|()| Ended::Closed)
-            }
-            None => Poll::Pending,
-        }
-    })
-    .await;
-    let parts = serving.into_parts();
-    let mut io = parts.io.into_inner();
-    let tunnel = connection.tunnel.take();
-    match (result, tunnel) {
-        (Ok(Ended::Other), _) => return Some(io),
-        (Ok(Ended::Aborted | Ended::Refused), _) => {}
-        (Ok(Ended::Closed), Some(tunnel)) => {
-            io.ignore_framing();
-            connection.speaks_http2.set(true);
-            tunnel.run(connection, io, parts.read_buf).await;
-        }
-        (Ok(Ended::Closed), None) => linger(connection, &mut io).await,
-        (Err(error), _) => {
-            if error.is_parse() {
-                http::unreadable(worker, connection);
-            }
-            linger(connection, &mut io).await;
-        }
-    }
-    None
 }
 
 /// Closes so that the client gets all of the answer: closing while it still sends would make the kernel throw away

@@ -1,10 +1,10 @@
 //! Where messages of HTTP/1 begin and end, read strictly: what two parsers could read differently is refused before the
 //! real parser sees it.
 //!
-//! Why a second look beside hyper: hyper settles a request that has both `Content-Length` and `Transfer-Encoding`, or
-//! the same length twice, or lines that end in a bare line feed, and does not tell. That is safe for hyper and what is
-//! behind it, not for what is in front: a proxy before us may have settled it the other way. Only bytes are looked at
-//! here, in one pass, without keeping them.
+//! Why a second look beside the parser's: parsers settle a request that has both `Content-Length` and
+//! `Transfer-Encoding`, or lines that end in a bare line feed. That is safe for us and what is behind us, not for what is in
+//! front: a proxy before us may have settled it the other way. Only bytes are looked at here, in one pass, without keeping
+//! them.
 
 #[cfg(test)]
 mod tests;

@@ -9,20 +9,20 @@ mod fields;
 mod filters;
 mod forward;
 mod kept;
+mod message;
 mod mirror;
 mod record;
 mod refusal;
 mod retry;
 mod session;
 
-use std::{cell::Cell, convert::Infallible, net::IpAddr, num::NonZeroU16, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{
-    connection::{Connection, Lane},
+    connection::{Connection, Incoming, Lane},
     upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
@@ -35,9 +35,12 @@ pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
 #[cfg(any(test, fuzzing))]
 pub(super) use fields::forwarded_for;
-use fields::{Client, Peer, RequestId};
+use fields::{Client, Onward, Peer, RequestId};
+pub(super) use fields::{Trailers, strip_response};
 pub(super) use filters::prefix;
 use forward::Tries;
+pub(super) use message::Message;
+use message::Outgoing;
 pub(super) use mirror::Mirror;
 use record::Record;
 use refusal::{Media, Refusal};
@@ -106,7 +109,9 @@ pub(super) async fn answer(
                 told: told_later,
                 is_copied: Cell::new(false),
             };
-            let answer = exchange(&worker, &connection, &mut record, &asked).await;
+            // Pinned here: a future of this size is not to be moved.
+            let exchanging = pin!(exchange(&worker, &connection, &mut record, &asked));
+            let answer = exchanging.await;
             told = asked.told.take();
             answer
         }
@@ -227,17 +232,21 @@ async fn exchange(
         };
         let slot = picked.slot;
         record.trying(&slot.name);
-        let outgoing = forward::Outgoing {
+        let edit = |headers: &mut HeaderMap| filters::request_headers(rule.filters(choice), headers);
+        let interim = |status, headers| connection.inform(status, headers);
+        let outgoing = Outgoing {
             rewritten,
             port: rule.port,
-            edit: &|headers: &mut HeaderMap| {
-                fields::strip_request(headers);
-                fields::forward(headers, &peer(worker, connection, &rule.port_text), asked.client);
-                filters::request_headers(rule.filters(choice), headers);
-            },
+            fields: Onward::new(&asked.head.headers, peer(worker, connection, &rule.port_text), asked.client),
+            edit: filters::edits_request(rule.filters(choice)).then_some(&edit),
+            interim: asked.takes_interim().then_some(&interim),
         };
         mirror::start(worker, rule.mirrors(choice), asked, &outgoing, &slot.name);
-        match forward::attempt(worker, &mut tries, picked, asked, &outgoing).await {
+        let attempted = {
+            let attempting = pin!(forward::attempt(worker, &mut tries, picked, asked, &outgoing));
+            attempting.await
+        };
+        match attempted {
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
                 if tries.retries(worker, (backend, slot), response.status(), asked) {
@@ -249,7 +258,7 @@ async fn exchange(
                     return switch(connection, record.lane(), asked, response, exchange);
                 }
                 asked.refuse_false_tunnel(record, response.status())?;
-                fields::strip_response(response.headers_mut());
+                strip_response(response.headers_mut());
                 filters::response_headers(rule.filters(choice), response.headers_mut());
                 if let Some(sessions) = &rule.sessions {
                     let here = (choice.index, &slot.endpoint.address);
@@ -266,6 +275,12 @@ async fn exchange(
 }
 
 impl Asked<'_> {
+    /// Whether its client can be told of what comes before the answer: an old one cannot, and for HTTP/2 the library has no
+    /// way.
+    fn takes_interim(&self) -> bool {
+        self.head.version == Version::HTTP_11
+    }
+
     /// To a request to connect, success would mean that there is a tunnel.
     fn refuse_false_tunnel(&self, record: &Record, status: StatusCode) -> Result<(), Refusal> {
         let is_connecting = self.wants == Wants::WebSocket && record.lane().is_some();
@@ -363,7 +378,7 @@ fn switch(
     let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
     let tunnel = super::upgrade::Tunnel::new(stream, early, visit);
     let mut headers = response.into_parts().0.headers;
-    fields::strip_response(&mut headers);
+    strip_response(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
     if let Some(lane) = lane {
         // RFC 8441 section 5: what the handshake of HTTP/1.1 proves is proven by HTTP/2 itself.
@@ -408,7 +423,7 @@ fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Re
     refusal.response(Media::accepted(asked), Some(id)).map(|page| Body::page(page, record))
 }
 
-/// Takes note of a request that could not even be read; hyper has answered it with 400, 414 or 431.
+/// Takes note of a request that could not even be read; it was answered with 400 or 431 already.
 pub(super) fn unreadable(worker: &Worker, connection: &Connection) {
     worker.no_series().requests(&worker.metrics, StatusCode::BAD_REQUEST.as_u16(), "OTHER").add(1);
     worker.log_unreadable(connection.peer);

@@ -274,9 +274,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         std::mem::take(&mut self.read)
     }
 
-    /// The next answer; to a request that was not HEAD.
+    /// The next answer; to a request that was not HEAD. What comes before it is skipped.
     async fn reply(&mut self) -> Reply {
-        let head = self.head().await;
+        let mut head = self.head().await;
+        while matches!(head[9..12].parse().unwrap(), 100 | 102..=199) {
+            head = self.head().await;
+        }
         let status = head[9..12].parse().unwrap();
         let body = match field(&head, "content-length") {
             _ if matches!(status, 101 | 204 | 304) => Vec::new(),

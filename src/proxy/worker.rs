@@ -1,17 +1,17 @@
 //! One thread of the data plane: what its connections share, and nobody else.
 
 mod cache;
+mod date;
 mod random;
 mod run;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell, RefMut},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
 };
 
-use hyper::server::conn::http1;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -34,6 +34,7 @@ use crate::{
 };
 use cache::Cache;
 pub(super) use cache::{Routed, Series, Unrouted};
+use date::Date;
 use random::Random;
 pub use run::Drained;
 pub(super) use run::{Command, Farewell, run};
@@ -41,7 +42,6 @@ pub(super) use run::{Command, Farewell, run};
 pub(super) struct Worker {
     pub(super) config: Arc<Config>,
     pub(super) metrics: WorkerMetrics,
-    pub(super) http1: http1::Builder,
     pub(super) upstreams: Upstreams,
     pub(super) budgets: Budgets,
     pub(super) terminator: Terminator,
@@ -56,6 +56,10 @@ pub(super) struct Worker {
     held: Arc<Count>,
     /// By version of HTTP: 1.0, 1.1, 2.
     protocols: [Arc<Count>; 3],
+    /// What answers are dated with.
+    date: RefCell<Date>,
+    /// Where connections read into.
+    room: RefCell<Box<[u8]>>,
     /// The time of the last tick: asking for the real one costs too much where a fraction of a second does not matter.
     now: Cell<Instant>,
     /// By number of arrival.
@@ -69,6 +73,9 @@ pub(super) struct Worker {
     /// Why this worker cannot go on.
     fault: RefCell<Option<String>>,
 }
+
+/// The room that connections share to read into: a record of TLS.
+const ROOM: usize = 16 << 10;
 
 /// A request that waits for an endpoint.
 pub(super) struct Held<'w>(&'w Worker);
@@ -85,18 +92,13 @@ impl Worker {
     ) -> Self {
         let (metrics, access) = telemetry;
         let metrics = metrics.worker(number);
-        let mut http1 = http1::Builder::new();
-        // Time is watched by the worker's tick, for less than a timer a connection.
-        http1
-            .header_read_timeout(None)
-            .max_header_size(config.limits.head_bytes)
-            .max_buf_size((config.limits.head_bytes * 2).max(64 << 10));
         Self {
             held: metrics.held(),
             protocols: ["HTTP/1.0", "HTTP/1.1", "HTTP/2"].map(|name| metrics.protocol(name)),
             now: Cell::new(Instant::now()),
             cache: RefCell::new(Cache::new(&metrics)),
-            http1,
+            date: RefCell::new(Date::now()),
+            room: RefCell::new(vec![0; ROOM].into()),
             upstreams: Upstreams::new(fleet, number),
             budgets: Budgets::default(),
             terminator,
@@ -149,6 +151,16 @@ impl Worker {
     /// For requests that belong to no listener.
     pub(super) fn no_series(&self) -> Rc<Series> {
         self.cache.borrow().no_series()
+    }
+
+    /// Today's date, for a field (RFC 9110 section 6.6.1).
+    pub(super) fn date(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.date.borrow(), Date::text)
+    }
+
+    /// Room to read into, until something else is read.
+    pub(super) fn room(&self) -> RefMut<'_, [u8]> {
+        RefMut::map(self.room.borrow_mut(), |room| &mut **room)
     }
 
     /// Now, to the length of a tick.

@@ -66,7 +66,12 @@ where
             let own = Rc::new(Lane::new(starter.clone(), &mut request));
             *lane.borrow_mut() = Some(own.clone());
             // In a box: it is moved from hand to hand.
-            Box::pin(http::answer(worker.clone(), connection.clone(), Some(own), request))
+            Box::pin(http::answer(
+                worker.clone(),
+                connection.clone(),
+                Some(own),
+                request.map(super::Incoming::Http2),
+            ))
         })
     };
     let io = Rc::new(RefCell::new(io));

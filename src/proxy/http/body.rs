@@ -17,7 +17,6 @@ use std::{
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::{
@@ -25,7 +24,10 @@ use super::{
     mirror::{self, Copy},
     record::Record,
 };
-use crate::proxy::{connection::Lane, upstream::Exchange};
+use crate::proxy::{
+    connection::{Incoming, Lane},
+    upstream::Exchange,
+};
 
 /// The body of a request on its way to an endpoint.
 pub(in crate::proxy) enum RequestBody {
@@ -57,7 +59,7 @@ struct Wait {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(in crate::proxy) struct Asked {
     is_asked: AtomicBool,
     waker: AtomicWaker,
 }
@@ -92,6 +94,14 @@ impl RequestBody {
             Self::Empty | Self::Kept(_) => {}
         }
     }
+
+    /// Whoever waits for the endpoint to ask for the body.
+    pub(in crate::proxy) fn awaited(&self) -> Option<Arc<Asked>> {
+        match self {
+            Self::Upload(upload) => upload.wait.borrow().as_ref().map(|wait| wait.asked.clone()),
+            Self::Empty | Self::Kept(_) => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for RequestBody {
@@ -106,12 +116,12 @@ impl std::fmt::Debug for RequestBody {
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Upload(upload) => upload.poll_frame(cx),
@@ -154,9 +164,10 @@ impl Upload {
         })
     }
 
-    pub(super) fn wait_until(&self, asked: Arc<Asked>) {
+    /// Nothing is sent before the endpoint has asked for it, or a while has passed.
+    pub(super) fn wait_for_word(&self) {
         let patience = Box::pin(tokio::time::sleep(Self::PATIENCE));
-        *self.wait.borrow_mut() = Some(Wait { asked, patience });
+        *self.wait.borrow_mut() = Some(Wait { asked: Arc::default(), patience });
     }
 
     fn go_on(&self) {
@@ -232,7 +243,7 @@ impl Upload {
         self.bytes.get()
     }
 
-    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         ready!(self.poll_wait(cx));
         if let Some(kept) = &mut *self.kept.borrow_mut()
             && let Some(data) = kept.replay()
@@ -272,7 +283,7 @@ impl Upload {
 }
 
 impl Asked {
-    pub(super) fn set(&self) {
+    pub(in crate::proxy) fn set(&self) {
         self.is_asked.store(true, Ordering::Release);
         self.waker.wake();
     }
@@ -296,6 +307,21 @@ impl Body {
 }
 
 impl Body {
+    /// Whether Portolan answers itself.
+    pub(in crate::proxy) fn is_own(&self) -> bool {
+        match &self.kind {
+            Kind::Empty | Kind::Page(_) => true,
+            Kind::Download { .. } | Kind::Failed(_) => false,
+        }
+    }
+
+    /// Sends on what is left of the request, while nothing of the response is asked for.
+    pub(in crate::proxy) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        if let Kind::Download { exchange: Some(exchange), .. } = &mut self.kind {
+            exchange.poll_upload(cx);
+        }
+    }
+
     /// Ends this body with an error, but not before what was read of it is sent.
     fn fail(
         &mut self,

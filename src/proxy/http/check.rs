@@ -8,6 +8,7 @@ mod tests;
 use std::borrow::Cow;
 
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use memchr::memchr;
 
 use super::refusal::Refusal;
 use crate::route::path;
@@ -134,7 +135,7 @@ fn parse(text: &[u8]) -> Result<Authority<'_>, Refusal> {
             address.parse::<std::net::Ipv6Addr>().map_err(|_| INVALID)?;
             (&text[..address.len() + 2], port)
         }
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
+        None => text.split_at(memchr(b':', text.as_bytes()).unwrap_or(text.len())),
     };
     let port = match port.strip_prefix(':') {
         // `host:` means the default port (RFC 3986 section 3.2.3).
@@ -146,16 +147,27 @@ fn parse(text: &[u8]) -> Result<Authority<'_>, Refusal> {
         Some(_) | None => return Err(INVALID),
     };
     let name = host.strip_suffix('.').unwrap_or(host);
-    let is_valid = host.starts_with('[')
-        || (name.len() <= 253
-            && name.split('.').all(|label| {
-                !label.is_empty()
-                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-            }));
+    let is_valid = host.starts_with('[') || (name.len() <= 253 && is_name(name.as_bytes()));
     if !is_valid {
         return Err(INVALID);
     }
     Ok(Authority { host: name, port })
+}
+
+/// Labels of letters, digits, `-` and `_`, with dots between them.
+fn is_name(name: &[u8]) -> bool {
+    let mut before = b'.';
+    for byte in name {
+        let fits = match byte {
+            b'.' => before != b'.',
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        };
+        if !fits {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.'
 }
 
 /// The protocol that a client asks to switch to, if it is one that is let through.

@@ -5,10 +5,8 @@ mod tests;
 
 use std::net::IpAddr;
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{self, Entry},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use memchr::memchr;
 
 use crate::model::Cidr;
 use crate::proxy::connection::Trust;
@@ -43,6 +41,14 @@ pub(super) enum RequestId {
     Made(u128),
 }
 
+/// The fields of a request as they go on: what is between the client and us stays here, who the client is is told anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onward<'a> {
+    given: &'a HeaderMap,
+    peer: Peer<'a>,
+    client: &'a Client,
+}
+
 /// What a connection knows of the client at its other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer<'a> {
@@ -55,6 +61,22 @@ pub(super) struct Peer<'a> {
     /// The listener's port.
     pub(super) port: &'a HeaderValue,
     pub(super) server: Option<&'a HeaderValue>,
+}
+
+/// Whether a client takes trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Trailers {
+    Taken,
+    Ignored,
+}
+
+// === impl Trailers ===
+
+impl Trailers {
+    /// RFC 9110 section 6.5.1.
+    pub(in crate::proxy) fn of(headers: &HeaderMap) -> Self {
+        if headers.contains_key(header::TE) && te_trailers(headers) { Self::Taken } else { Self::Ignored }
+    }
 }
 
 // === impl RequestId ===
@@ -78,29 +100,8 @@ impl RequestId {
 
 // === one hop ===
 
-/// Removes what is between the client and us.
-pub(super) fn strip_request(headers: &mut HeaderMap) {
-    let wants_trailers = headers.contains_key(header::TE) && te_trailers(headers);
-    if headers.contains_key(header::CONNECTION) {
-        strip_connection(headers);
-    }
-    let mut other = false;
-    for name in headers.keys() {
-        other |= is_dropped(name);
-    }
-    if other {
-        let dropped: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name)).cloned().collect();
-        for name in dropped {
-            headers.remove(name);
-        }
-    }
-    if wants_trailers {
-        headers.insert(header::TE, TRAILERS.clone());
-    }
-}
-
 /// Removes what is between the backend and us.
-pub(super) fn strip_response(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn strip_response(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         strip_connection(headers);
     }
@@ -137,20 +138,25 @@ fn te_trailers(headers: &HeaderMap) -> bool {
 }
 
 fn strip_connection(headers: &mut HeaderMap) {
+    let named = named(headers);
+    headers.remove(header::CONNECTION);
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// The fields that `Connection` names as being for one hop, but for those that nobody can take away.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let is_usual = |option: &[u8]| {
         option.eq_ignore_ascii_case(b"keep-alive")
             || option.eq_ignore_ascii_case(b"close")
             || option.eq_ignore_ascii_case(b"upgrade")
     };
-    let named: Vec<HeaderName> = options(headers)
+    options(headers)
         .filter(|option| !is_usual(option))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| !is_protected(name))
-        .collect();
-    headers.remove(header::CONNECTION);
-    for name in named {
-        headers.remove(name);
-    }
+        .collect()
 }
 
 /// What a client cannot take away by naming it in `Connection`.
@@ -171,9 +177,10 @@ fn is_protected(name: &HeaderName) -> bool {
 }
 
 /// What never goes on.
-fn is_dropped(name: &HeaderName) -> bool {
-    match name.as_str() {
-        "te"
+fn is_dropped(name: &str) -> bool {
+    match name {
+        "connection"
+        | "te"
         | "upgrade"
         | "keep-alive"
         | "proxy"
@@ -181,7 +188,7 @@ fn is_dropped(name: &HeaderName) -> bool {
         | "proxy-authorization"
         | "proxy-authenticate"
         | "http2-settings" => true,
-        text => text.bytes().any(|byte| byte == b'_') && is_alias(text),
+        _ => memchr(b'_', name.as_bytes()).is_some() && is_alias(name),
     }
 }
 
@@ -210,50 +217,85 @@ fn tells_of_client(name: &str) -> bool {
         || matches!(name, "forwarded" | "x-forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
 }
 
-/// Writes who the client is. What it said itself is dropped, unless it is a proxy that is trusted.
-pub(super) fn forward(headers: &mut HeaderMap, peer: &Peer<'_>, client: &Client) {
-    let host = headers.get(header::HOST).cloned();
-    headers.reserve(8);
-    match peer.trust {
-        Trust::Untrusted => {
-            let claims = headers.keys().any(|name| tells_of_client(name.as_str()));
-            if claims {
-                let claimed: Vec<HeaderName> =
-                    headers.keys().filter(|name| tells_of_client(name.as_str())).cloned().collect();
-                for name in claimed {
-                    headers.remove(name);
+impl<'a> Onward<'a> {
+    pub(super) fn new(given: &'a HeaderMap, peer: Peer<'a>, client: &'a Client) -> Self {
+        Self { given, peer, client }
+    }
+
+    pub(super) fn given(&self) -> &'a HeaderMap {
+        self.given
+    }
+
+    /// Each field that goes on.
+    pub(super) fn each(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        let named = if self.given.contains_key(header::CONNECTION) { named(self.given) } else { Vec::new() };
+        for (name, value) in self.given {
+            if self.goes_on(name) && !named.contains(name) {
+                put(name, value);
+            }
+        }
+        if Trailers::of(self.given) == Trailers::Taken {
+            put(&header::TE, &TRAILERS);
+        }
+        self.each_of_ours(put);
+    }
+
+    /// The same as a map.
+    pub(super) fn map(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.given.len() + Self::OURS);
+        self.each(|name, value| {
+            headers.append(name, value.clone());
+        });
+        headers
+    }
+
+    /// Fields that are written here.
+    const OURS: usize = 8;
+
+    fn goes_on(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        if is_dropped(text) || *name == X_REQUEST_ID {
+            return false;
+        }
+        match self.peer.trust {
+            Trust::Untrusted => !tells_of_client(text),
+            Trust::Trusted => {
+                *name != X_FORWARDED_FOR
+                    && *name != X_REAL_IP
+                    && (self.peer.server.is_none() || *name != X_FORWARDED_SERVER)
+            }
+        }
+    }
+
+    /// Who the client is. What it said itself is dropped, unless it is a proxy that is trusted.
+    fn each_of_ours(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        let Self { given, peer, client } = self;
+        let is_missing = |name: &HeaderName| peer.trust == Trust::Untrusted || !given.contains_key(name);
+        match peer.trust {
+            Trust::Untrusted => {
+                put(&X_FORWARDED_FOR, peer.text);
+                put(&X_REAL_IP, peer.text);
+            }
+            Trust::Trusted => {
+                put(&X_FORWARDED_FOR, &chain(given, peer));
+                if let Ok(address) = HeaderValue::try_from(client.address.to_string()) {
+                    put(&X_REAL_IP, &address);
                 }
             }
-            headers.insert(X_FORWARDED_FOR.clone(), peer.text.clone());
-            headers.insert(X_REAL_IP.clone(), peer.text.clone());
-            headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(peer.scheme));
-            headers.insert(X_FORWARDED_PORT.clone(), peer.port.clone());
-            if let Some(host) = host {
-                headers.insert(X_FORWARDED_HOST.clone(), host);
-            }
         }
-        Trust::Trusted => {
-            let chain = chain(headers, peer);
-            headers.insert(X_FORWARDED_FOR.clone(), chain);
-            if let Ok(address) = HeaderValue::try_from(client.address.to_string()) {
-                headers.insert(X_REAL_IP.clone(), address);
-            }
-            or_insert(headers, &X_FORWARDED_PROTO, || Some(HeaderValue::from_static(peer.scheme)));
-            or_insert(headers, &X_FORWARDED_PORT, || Some(peer.port.clone()));
-            or_insert(headers, &X_FORWARDED_HOST, || host);
+        if is_missing(&X_FORWARDED_PROTO) {
+            put(&X_FORWARDED_PROTO, &HeaderValue::from_static(peer.scheme));
         }
-    }
-    if let Some(server) = peer.server {
-        headers.insert(X_FORWARDED_SERVER.clone(), server.clone());
-    }
-    headers.insert(X_REQUEST_ID.clone(), client.request_id.value());
-}
-
-fn or_insert(headers: &mut HeaderMap, name: &HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
-    if let Entry::Vacant(entry) = headers.entry(name.clone())
-        && let Some(value) = value()
-    {
-        entry.insert(value);
+        if is_missing(&X_FORWARDED_PORT) {
+            put(&X_FORWARDED_PORT, peer.port);
+        }
+        if let Some(host) = given.get(header::HOST).filter(|_| is_missing(&X_FORWARDED_HOST)) {
+            put(&X_FORWARDED_HOST, host);
+        }
+        if let Some(server) = peer.server {
+            put(&X_FORWARDED_SERVER, server);
+        }
+        put(&X_REQUEST_ID, &client.request_id.value());
     }
 }
 

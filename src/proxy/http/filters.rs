@@ -130,6 +130,11 @@ pub(in crate::proxy) fn prefix(matched: &PathMatch) -> Option<&str> {
     }
 }
 
+/// Whether there is one that edits the fields of a request.
+pub(super) fn edits_request<'f>(mut filters: impl Iterator<Item = &'f HttpFilter>) -> bool {
+    filters.any(|filter| matches!(filter, HttpFilter::RequestHeaders(_)))
+}
+
 /// Edits the fields of a request.
 pub(super) fn request_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>, headers: &mut HeaderMap) {
     for filter in filters {

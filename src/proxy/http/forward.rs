@@ -7,15 +7,14 @@
 
 mod again;
 
-use std::{future::Future, num::NonZeroU16, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, rc::Rc, time::Duration};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Response};
 use tokio::time::Instant;
 
 use super::{
-    Asked, RequestBody, Wants,
-    body::Asked as AskedForBody,
-    filters::{self, Rewritten},
+    Asked, Wants,
+    message::{Message, Outgoing},
     refusal::{Refusal, Side},
     retry::{Budget, Retries},
 };
@@ -46,14 +45,6 @@ pub(super) struct Tries {
     passes: u32,
     try_started: Instant,
     response_after: Duration,
-}
-
-/// How a request is changed on its way.
-pub(super) struct Outgoing<'a> {
-    pub(super) rewritten: Option<Rewritten>,
-    /// The listener's port.
-    pub(super) port: NonZeroU16,
-    pub(super) edit: &'a dyn Fn(&mut HeaderMap),
 }
 
 /// A try that failed.
@@ -342,7 +333,8 @@ async fn send(
         Wants::WebSocket => Protocol::Http1,
     };
     let introduction = slot.introduction(asked.client.address, outgoing.port.get());
-    let sending = over(worker, (slot, protocol), &introduction, || build(asked, outgoing, slot));
+    let make = || Message::new(asked, outgoing, &slot.name);
+    let sending = std::pin::pin!(over(worker, (slot, protocol), &introduction, make));
     sending.await.map_err(|unanswered| match unanswered {
         Unanswered::Unsent(failure) => Failed::Again { failure, sent: Sent::Nothing },
         Unanswered::Broken(failure) => asked.judge(failure),
@@ -361,11 +353,11 @@ pub(super) enum Unanswered {
 }
 
 /// Sends the request that `make` makes, over a connection that is open already if there is one.
-pub(super) async fn over(
+pub(super) async fn over<'m>(
     worker: &Worker,
     (slot, protocol): (&Slot, Protocol),
     introduction: &[u8],
-    make: impl FnOnce() -> Result<Request<RequestBody>, Refusal>,
+    make: impl FnOnce() -> Result<Message<'m>, Refusal>,
 ) -> Result<(Response<()>, Exchange), Unanswered> {
     let limits = slot.limits(&worker.config.limits);
     let is_for_all = introduction.is_empty();
@@ -375,14 +367,13 @@ pub(super) async fn over(
         None => Box::pin(Exchange::connect(&slot.endpoint, protocol, limits, introduction)).await,
     };
     let mut exchange = connect().await.map_err(Unanswered::Unsent)?;
-    let mut request = make().map_err(Unanswered::Unmade)?;
+    let mut message = make().map_err(Unanswered::Unmade)?;
     loop {
         let is_reused = exchange.is_reused();
-        match exchange.send(request).await {
+        match exchange.send(&mut message).await {
             Ok(response) => return Ok((response, exchange)),
             // An old connection that was closed meanwhile: the next one, until a fresh one.
-            Err(Failure::NotSent(unsent_request)) if is_reused => {
-                request = *unsent_request;
+            Err(Failure::NotSent) if is_reused => {
                 exchange = connect().await.map_err(Unanswered::Unsent)?;
             }
             Err(failure) => return Err(Unanswered::Broken(failure)),
@@ -398,10 +389,10 @@ impl Asked<'_> {
         }
         match failure {
             Failure::Refused(_) if self.has_whole_body() => Failed::Again { failure, sent: Sent::Nothing },
-            Failure::NotSent(_) | Failure::Broken(_) if self.is_repeatable() && self.has_whole_body() => {
+            Failure::NotSent | Failure::Broken(_) if self.is_repeatable() && self.has_whole_body() => {
                 Failed::Again { failure, sent: Sent::Something }
             }
-            Failure::NotSent(_)
+            Failure::NotSent
             | Failure::Refused(_)
             | Failure::Broken(_)
             | Failure::Invalid(_)
@@ -421,68 +412,5 @@ impl Asked<'_> {
     /// Whether the body can be sent from its start.
     fn has_whole_body(&self) -> bool {
         self.upload.as_ref().is_none_or(|upload| upload.is_whole())
-    }
-}
-
-/// The request as the endpoint gets it.
-fn build(asked: &Asked<'_>, outgoing: &Outgoing<'_>, slot: &Slot) -> Result<Request<RequestBody>, Refusal> {
-    if let Some(upload) = &asked.upload {
-        upload.rewind();
-    }
-    let body = asked.upload.clone().map_or(RequestBody::Empty, RequestBody::Upload);
-    let mut request = head(asked, outgoing, &slot.name)?.map(|()| body);
-    if request.headers().contains_key(header::EXPECT) {
-        expect(asked, &mut request);
-    }
-    Ok(request)
-}
-
-/// The head of the request as an endpoint of this name gets it.
-pub(super) fn head(asked: &Asked<'_>, outgoing: &Outgoing<'_>, name: &str) -> Result<Request<()>, Refusal> {
-    let Outgoing { rewritten, edit, port: _ } = outgoing;
-    let mut request = Request::new(());
-    *request.method_mut() = asked.head.method.clone();
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = asked.head.headers.clone();
-    edit(request.headers_mut());
-    let (host, uri) =
-        rewritten.as_ref().map_or((None, None), |rewritten| (rewritten.host.clone(), rewritten.uri.clone()));
-    *request.uri_mut() = match uri {
-        Some(uri) => uri,
-        None if asked.target.is_path_unchanged() && asked.head.uri.authority().is_none() => {
-            asked.head.uri.clone()
-        }
-        None => filters::uri(asked.target.path(), asked.head.uri.query())?,
-    };
-    let headers = request.headers_mut();
-    if let Some(host) = host {
-        headers.insert(header::HOST, host);
-    } else if !headers.contains_key(header::HOST) {
-        // An old client names none, a request of today needs one.
-        let name = http::HeaderValue::try_from(name).map_err(|_| Refusal::Rewritten)?;
-        headers.insert(header::HOST, name);
-    }
-    if asked.wants == Wants::WebSocket {
-        headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
-    }
-    Ok(request)
-}
-
-/// Lets a client that expects `100 Continue` wait for the endpoint's.
-fn expect(asked: &Asked<'_>, request: &mut Request<RequestBody>) {
-    let Some(upload) = &asked.upload else {
-        request.headers_mut().remove(header::EXPECT);
-        return;
-    };
-    let is_continue = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if request.headers().get(header::EXPECT).is_some_and(is_continue) {
-        let signal = Arc::new(AskedForBody::default());
-        upload.wait_until(signal.clone());
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                signal.set();
-            }
-        });
     }
 }

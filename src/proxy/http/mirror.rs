@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Request, header, request::Parts};
 
 use super::{
-    Asked, RequestBody, Wants,
-    forward::{self, Outgoing},
+    Asked, RequestBody, Wants, forward,
+    message::{Message, Outgoing},
 };
 use crate::{
     model::Share,
@@ -60,7 +60,7 @@ pub(super) fn start<'m>(
         if asked.wants != Wants::Http || !mirror.share.takes(worker.random() >> 16) {
             continue;
         }
-        let Ok(mut head) = forward::head(asked, outgoing, name) else { continue };
+        let Ok(mut head) = outgoing.head(asked, name) else { continue };
         head.headers_mut().remove(header::EXPECT);
         let Some(copy) = Copy::new(worker, backend, head, client) else { continue };
         match &asked.upload {
@@ -113,11 +113,11 @@ impl Copy {
             home: None,
         })?;
         let _visit = Visit::new(&slot.endpoint, place);
-        let request = Request::from_parts(self.head.clone(), RequestBody::Kept(body));
+        let message = Message::copy(&self.head, RequestBody::Kept(body));
         let (client, port) = self.client;
         let introduction = slot.introduction(client, port);
         let (_, mut exchange) =
-            forward::over(&self.worker, (slot, slot.protocol()), &introduction, || Ok(request)).await.ok()?;
+            forward::over(&self.worker, (slot, slot.protocol()), &introduction, || Ok(message)).await.ok()?;
         discard(&mut exchange).await;
         exchange.finish(self.worker.now());
         Some(())

@@ -3,7 +3,6 @@
 use std::{rc::Rc, sync::Arc, time::Duration, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{body::Upload, fields::Client};
@@ -59,7 +58,7 @@ impl Record {
         worker: Rc<Worker>,
         connection: Rc<Connection>,
         lane: Option<Rc<Lane>>,
-        request: &Request<Incoming>,
+        request: &Request<impl Sized>,
     ) -> Self {
         let started = Instant::now();
         connection.begin(started);
@@ -197,7 +196,7 @@ impl Drop for Record {
 // === impl Line ===
 
 impl Line {
-    fn boxed(connection: &Connection, request: &Request<Incoming>) -> Box<Self> {
+    fn boxed(connection: &Connection, request: &Request<impl Sized>) -> Box<Self> {
         let field = |name: header::HeaderName| HeaderMap::get(request.headers(), name).cloned();
         Box::new(Self {
             time: SystemTime::now(),

@@ -61,6 +61,56 @@ async fn an_answer_is_read_alike_however_it_comes() {
 }
 
 #[tokio::test]
+async fn hints_come_before_the_answer_and_with_no_other() {
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-one\r\nX-One: 1\r\n\r\n";
+    let (sender, asked) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let asked = Arc::new(tokio::sync::Mutex::new(asked));
+    let server = Server::start(move |mut client, _, _| {
+        let asked = asked.clone();
+        async move {
+            while client.request().await.is_some() {
+                client.stream.write_all(HINTS.as_bytes()).await.unwrap();
+                asked.lock().await.recv().await.unwrap();
+                client.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            }
+        }
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    for _ in 0..2 {
+        client.send(get("/")).await;
+        // The answer waits for what the client has been told before.
+        assert_eq!(client.head().await, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+        sender.send(()).unwrap();
+        assert!(client.head().await.starts_with("HTTP/1.1 200"));
+    }
+    // An old client would take them for the answer.
+    sender.send(()).unwrap();
+    let mut old = proxy.connect().await;
+    old.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    assert!(String::from_utf8(old.rest().await).unwrap().starts_with("HTTP/1.0 200"));
+}
+
+#[tokio::test]
+async fn hints_that_come_with_the_answer_are_not_kept_for_the_next() {
+    let (one, two) = (
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nX-N: 1\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-N: 2\r\nContent-Length: 0\r\n\r\n",
+    );
+    let server =
+        Server::answering(move |request| if request.starts_with("GET /1 ") { one } else { two }.to_owned())
+            .await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(get("/1")).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 103"));
+    assert_eq!(field(&client.head().await, "x-n"), Some("1"));
+    client.send(get("/2")).await;
+    assert_eq!(field(&client.head().await, "x-n"), Some("2"));
+}
+
+#[tokio::test]
 async fn an_answer_may_end_with_its_connection() {
     for pieces in [&["HTTP/1.0 200 OK\r\n\r\na", "bc"][..], &["HTTP/1.1 200 OK\r\n\r\n", "abc"]] {
         let (reply, _server) = told(pieces, Closes::Yes).await;

@@ -140,6 +140,38 @@ async fn a_backend_that_does_not_read_stops_the_client() {
 }
 
 #[tokio::test]
+async fn an_upload_goes_on_while_the_client_takes_nothing_of_the_answer() {
+    const SIZE: usize = 24 << 20;
+    // Takes the whole request, and answers meanwhile with more than any buffer holds.
+    let server = Server::start(|mut client, heard, _| async move {
+        client.head().await;
+        let (mut read, mut write) = client.stream.into_split();
+        let mut tasks = Tasks::new();
+        tasks.spawn("answer", async move {
+            write
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
+            write.write_all(&vec![7; SIZE]).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let (mut left, mut block) = (SIZE - client.read.len(), vec![0; 64 << 10]);
+        while left > 0 {
+            left -= read.read(&mut block).await.unwrap();
+        }
+        heard.lock().unwrap().push("all of it".to_owned());
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+    client.send(vec![3; SIZE]).await;
+    until("the backend has it", || server.heard().len() == 1).await;
+    assert_eq!(client.reply().await.body.len(), SIZE);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_frees_the_backend() {
     let (sender, mut closed) = tokio::sync::mpsc::unbounded_channel();
     let server = Server::start(move |mut client, heard, _| {

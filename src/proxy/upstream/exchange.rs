@@ -7,11 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{super::http::RequestBody, Endpoint, Own, Stream, Visit, multiplex::Ticket};
+use super::{super::http::Message, Endpoint, Own, Stream, Visit, multiplex::Ticket};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
@@ -33,9 +33,9 @@ pub(in crate::proxy) enum Failure {
     Connect(io::Error),
     #[error("connecting took too long")]
     ConnectTimeout,
-    /// Here it is again.
+    /// It is as it was.
     #[error("the connection was closed before the request was sent")]
-    NotSent(Box<Request<RequestBody>>),
+    NotSent,
     /// Nothing was done about it.
     #[error("the endpoint refused the request: {0}")]
     Refused(io::Error),
@@ -86,11 +86,12 @@ impl Exchange {
     /// Sends a request and waits for the head of the response. Dropping the future gives the request up.
     pub(in crate::proxy) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        message: &mut Message<'_>,
     ) -> Result<Response<()>, Failure> {
         match self {
-            Self::Own(own) => own.send(request).await,
-            Self::Shared(ticket) => ticket.send(request).await,
+            Self::Own(own) => own.send(message).await,
+            // In a box: most requests would have room for it and not need it.
+            Self::Shared(ticket) => Box::pin(ticket.send(message)).await,
         }
     }
 
@@ -118,6 +119,15 @@ impl Exchange {
         match self {
             Self::Own(own) => own.poll_frame(cx),
             Self::Shared(ticket) => ticket.poll_frame(cx),
+        }
+    }
+
+    /// Sends on what is left of the request, while nothing of the response is asked for.
+    pub(in crate::proxy) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Own(own) => own.poll_rest(cx),
+            // Its connection sees to it.
+            Self::Shared(_) => {}
         }
     }
 

@@ -2,11 +2,8 @@
 //!
 //! Why not a library's client: that runs beside whoever uses it, and between the two are a queue, a channel for each
 //! body and an allocation for each request. Here whoever waits for the response polls the socket itself, so a request
-//! is one task from the client's socket to the endpoint's and back. Heads and chunk sizes are parsed by `httparse`.
+//! is one task from the client's socket to the endpoint's and back.
 //! A connection that waits to be used again wakes its endpoint, which closes it.
-
-mod body;
-mod head;
 
 use std::{
     future::poll_fn,
@@ -16,15 +13,24 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::{io::AsyncWrite as _, time::Instant};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
-use super::{super::http::RequestBody, Endpoint, Failure, Stream, Visit, credentials};
-use body::{Decoder, Encoder, Piece};
-use head::{Head, Keeps, Length};
+use super::{Endpoint, Failure, Stream, Visit, credentials};
+use crate::proxy::{
+    http::{Message, RequestBody},
+    http1::{
+        Keeps, Length,
+        body::{Decoder, Encoder},
+        fields,
+        output::Output,
+        request,
+        response::{self, Head},
+    },
+};
 
 /// A connection, and the request that is on it.
 pub(in crate::proxy) struct Own {
@@ -59,15 +65,6 @@ enum State {
     Busy,
     /// It is not used again.
     Closed,
-}
-
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Output {
-    /// Heads, sizes of chunks and small pieces.
-    bytes: Vec<u8>,
-    written: usize,
-    piece: Piece,
 }
 
 struct Upload {
@@ -122,17 +119,16 @@ impl Own {
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<()>, Failure> {
+    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Response<()>, Failure> {
         // What came since it was used last may not have been heard yet; anything but silence is an end.
         if self.is_reused && !poll_fn(|cx| Poll::Ready(self.is_silent(cx.waker()))).await {
-            return Err(Failure::NotSent(Box::new(request)));
+            return Err(Failure::NotSent);
         }
         self.state = State::Closed;
-        self.is_private |= credentials::are_shown(request.headers());
-        let method = request.method().clone();
-        self.begin(request);
+        self.is_private |= credentials::are_shown(message.given());
+        self.begin(message);
         let mut seen = Seen::default();
-        let head = poll_fn(|cx| self.poll_head(&method, &mut seen, cx)).await?;
+        let head = poll_fn(|cx| self.poll_head(message, &mut seen, cx)).await?;
         let Head { response, body, keeps } = head;
         self.is_private |= credentials::are_asked_for(response.headers());
         self.download = body;
@@ -145,7 +141,7 @@ impl Own {
     /// Sends, and reads up to the head that counts.
     fn poll_head(
         &mut self,
-        asked: &Method,
+        asked: &Message<'_>,
         seen: &mut Seen,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, Failure>> {
@@ -155,7 +151,7 @@ impl Own {
                 Poll::Ready(Err(Stop::Write(error))) => Some(error),
                 Poll::Ready(Ok(())) | Poll::Pending => None,
             };
-            match head::read(&mut self.input, seen.bytes, asked) {
+            match response::read(&mut self.input, seen.bytes, asked.method()) {
                 Err(reason) => return Poll::Ready(Err(Failure::Invalid(invalid(reason)))),
                 Ok(Some(head)) if !is_informational(&head) => return Poll::Ready(Ok(head)),
                 Ok(Some(head)) => {
@@ -163,7 +159,7 @@ impl Own {
                     if seen.heads > Self::INFORMATIONAL {
                         return Poll::Ready(Err(Failure::Invalid(invalid("its response does not begin"))));
                     }
-                    self.inform(head.response.status());
+                    self.inform(head.response, asked);
                 }
                 Ok(None) => {
                     seen.bytes = self.input.len();
@@ -179,32 +175,28 @@ impl Own {
         }
     }
 
-    fn begin(&mut self, request: Request<RequestBody>) {
-        let body = request.body();
-        let length = match body.size_hint().exact() {
-            _ if body.is_end_stream() => Length::None,
+    fn begin(&mut self, message: &mut Message<'_>) {
+        let length = match message.body.size_hint().exact() {
+            _ if message.body.is_end_stream() => Length::None,
             Some(bytes) => Length::Known(bytes),
             None => Length::Unknown,
         };
-        let encoder = head::write(&request, length, &mut self.output.bytes);
-        if length == Length::None {
-            self.upload = None;
-            return;
-        }
-        let announced = request.headers().get_all(header::TRAILER).into_iter();
-        let trailers = announced
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .collect();
-        self.upload = Some(Upload { body: request.into_body(), encoder, trailers });
+        let out = &mut self.output.bytes;
+        let encoder =
+            request::write(message.method(), message.target(), length, out, |put| message.each_field(put));
+        self.upload = (length != Length::None).then(|| Upload {
+            trailers: fields::announced(message.given()),
+            body: std::mem::replace(&mut message.body, RequestBody::Empty),
+            encoder,
+        });
     }
 
     /// What a head before the one that counts is good for.
-    fn inform(&self, status: StatusCode) {
-        if status == StatusCode::CONTINUE
-            && let Some(upload) = &self.upload
-        {
-            upload.body.go_on();
+    fn inform(&self, response: Response<()>, asked: &Message<'_>) {
+        match (response.status(), &self.upload) {
+            (StatusCode::CONTINUE, Some(upload)) => upload.body.go_on(),
+            (StatusCode::CONTINUE, None) => {}
+            (status, _) => asked.interim(status, response.into_parts().0.headers),
         }
     }
 
@@ -289,6 +281,11 @@ impl Own {
         }
     }
 
+    /// Sends what is left of the request. An error is met again when the response is read.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) {
+        let _sent = self.poll_send(cx);
+    }
+
     fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.state = State::Closed;
         Poll::Ready(Some(Err(error)))
@@ -307,7 +304,7 @@ impl Own {
         self.is_reused = true;
         self.visit = None;
         self.served = self.served.saturating_add(1);
-        let is_over = self.download.is_done() && self.upload.is_none() && self.output.is_empty();
+        let is_over = self.download.is_done() && self.upload.is_none() && self.output.is_done();
         if self.state != State::Busy || !is_over {
             return;
         }
@@ -366,68 +363,6 @@ impl Stop {
     }
 }
 
-// === impl Output ===
-
-impl Output {
-    /// Pieces up to this length are copied together: one write is cheaper than one in parts.
-    const SMALL: usize = 4 << 10;
-
-    fn is_empty(&self) -> bool {
-        self.written == self.bytes.len() && self.piece.data.is_empty() && self.piece.after.is_empty()
-    }
-
-    /// Whether another piece can be added before this is written.
-    fn has_room(&self) -> bool {
-        self.piece.data.is_empty() && self.piece.after.is_empty() && self.bytes.len() < 2 * Self::SMALL
-    }
-
-    fn add(&mut self, piece: Piece) {
-        if piece.data.len() > Self::SMALL {
-            self.piece = piece;
-        } else {
-            self.bytes.extend_from_slice(&piece.data);
-            self.bytes.extend_from_slice(piece.after);
-        }
-    }
-
-    /// Writes all of it.
-    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_empty() {
-            self.rewind();
-            return Poll::Ready(Ok(()));
-        }
-        while !self.is_empty() {
-            let before = &self.bytes[self.written..];
-            let written = if self.piece.data.is_empty() && self.piece.after.is_empty() {
-                ready!(Pin::new(&mut *stream).poll_write(cx, before))?
-            } else {
-                let parts = [before, &self.piece.data, self.piece.after].map(io::IoSlice::new);
-                ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts))?
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(written);
-        }
-        self.rewind();
-        Pin::new(stream).poll_flush(cx)
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        let before = written.min(self.bytes.len() - self.written);
-        self.written += before;
-        written -= before;
-        let data = written.min(self.piece.data.len());
-        self.piece.data.advance(data);
-        self.piece.after = &self.piece.after[written - data..];
-    }
-
-    fn rewind(&mut self) {
-        self.bytes.clear();
-        self.written = 0;
-    }
-}
-
 /// Reads an answer that comes in parts of so many bytes: its status, its body, and whether that is whole. `None` where it
 /// is refused, or its head has no end.
 #[cfg(any(test, fuzzing))]
@@ -437,7 +372,7 @@ pub(in crate::proxy) fn read_answer(bytes: &[u8], cut: usize) -> Option<(StatusC
         let new = input.len();
         input.extend_from_slice(part);
         if known.is_none() {
-            known = head::read(&mut input, new, &Method::GET).ok()?.map(|head| (head, Vec::new()));
+            known = response::read(&mut input, new, &http::Method::GET).ok()?.map(|head| (head, Vec::new()));
         }
         let Some((head, body)) = &mut known else { continue };
         while let Some(frame) = head.body.decode(&mut input).ok()? {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header, uri};
+use http::{Request, Response, StatusCode, Uri, header, uri};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -27,7 +27,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{super::http::RequestBody, Failure, Visit};
+use super::{
+    super::http::{Message, RequestBody},
+    Failure, Visit,
+};
 use crate::runtime::{
     Tasks,
     nest::{Nest, Starter},
@@ -234,12 +237,23 @@ impl Ticket {
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
-    pub(super) async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<()>, Failure> {
+    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Response<()>, Failure> {
+        let mut request = message.take_request();
+        if let Some(asked) = request.body().awaited() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    asked.set();
+                }
+            });
+        }
         to_absolute_form(&mut request, self.scheme.clone());
         let mut sender = self.shared.sender.clone();
         let result = sender.try_send_request(request).await;
         let response = result.map_err(|mut error| match error.take_message() {
-            Some(request) => Failure::NotSent(Box::new(request)),
+            Some(request) => {
+                message.body = request.into_body();
+                Failure::NotSent
+            }
             None => Failure::of_http2(error.into_error()),
         })?;
         let (head, incoming) = response.into_parts();
@@ -326,7 +340,7 @@ impl Reason {
         match failure {
             Failure::Connect(error) => Some(Self::Io(error.kind())),
             Failure::ConnectTimeout => Some(Self::Timeout),
-            Failure::NotSent(_) | Failure::Refused(_) | Failure::Broken(_) | Failure::Invalid(_) => None,
+            Failure::NotSent | Failure::Refused(_) | Failure::Broken(_) | Failure::Invalid(_) => None,
         }
     }
 }

@@ -296,6 +296,7 @@ impl Worker {
     fn tick(&self) {
         let now = Instant::now();
         self.now.set(now);
+        self.date.borrow_mut().refresh();
         let limits = &self.config.limits;
         for connection in self.connections.borrow().values() {
             if let Some((word, limit)) = connection.late(now, limits) {

@@ -1,4 +1,4 @@
-//! The bodies of HTTP/1 towards an endpoint: where they end, and their chunks (RFC 9112 sections 6 and 7). Pure.
+//! Bodies: where they end, and their chunks (RFC 9112 sections 6 and 7).
 
 #[cfg(test)]
 mod tests;
@@ -9,11 +9,11 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
 use http_body::{Frame, SizeHint};
 
-use super::head;
+use super::fields;
 
-/// What of a response's body is to come.
+/// What of a body is to come.
 #[derive(Debug)]
-pub(super) struct Decoder(Coming);
+pub(in crate::proxy) struct Decoder(Coming);
 
 #[derive(Debug)]
 enum Coming {
@@ -32,22 +32,24 @@ enum Chunk {
     Trailers,
 }
 
-/// What of a request's body is still to be sent.
+/// What of a body is still to be sent.
 #[derive(Debug)]
-pub(super) struct Encoder(Going);
+pub(in crate::proxy) struct Encoder(Going);
 
 #[derive(Debug)]
 enum Going {
     Bytes(u64),
     Chunks,
+    /// To the end of the connection: an old client knows no chunks.
+    UntilClose,
 }
 
-/// A piece of a request's body as it is written.
+/// A piece of a body as it is written.
 #[derive(Debug, Default)]
-pub(super) struct Piece {
-    pub(super) data: Bytes,
+pub(in crate::proxy) struct Piece {
+    pub(in crate::proxy) data: Bytes,
     /// What follows it on the wire.
-    pub(super) after: &'static [u8],
+    pub(in crate::proxy) after: &'static [u8],
 }
 
 // === impl Decoder ===
@@ -56,28 +58,28 @@ impl Decoder {
     /// The longest line that tells the size of a chunk.
     const SIZE_LINE: usize = 4 << 10;
 
-    pub(super) fn none() -> Self {
+    pub(in crate::proxy) fn none() -> Self {
         Self(Coming::Nothing)
     }
 
-    pub(super) fn sized(bytes: u64) -> Self {
+    pub(in crate::proxy) fn sized(bytes: u64) -> Self {
         Self(Coming::Bytes(bytes))
     }
 
-    pub(super) fn chunked() -> Self {
+    pub(in crate::proxy) fn chunked() -> Self {
         Self(Coming::Chunk(Chunk::Size))
     }
 
-    pub(super) fn until_close() -> Self {
+    pub(in crate::proxy) fn until_close() -> Self {
         Self(Coming::UntilClose)
     }
 
     /// Whether nothing more is to come.
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::proxy) fn is_done(&self) -> bool {
         matches!(self.0, Coming::Nothing)
     }
 
-    pub(super) fn size_hint(&self) -> SizeHint {
+    pub(in crate::proxy) fn size_hint(&self) -> SizeHint {
         match self.0 {
             Coming::Nothing => SizeHint::with_exact(0),
             Coming::Bytes(left) => SizeHint::with_exact(left),
@@ -86,7 +88,10 @@ impl Decoder {
     }
 
     /// Takes the next piece off the input. `None` means that there is nothing in it yet, or nothing more to come.
-    pub(super) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame<Bytes>>, &'static str> {
+    pub(in crate::proxy) fn decode(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<Frame<Bytes>>, &'static str> {
         let data = match &mut self.0 {
             Coming::Nothing => return Ok(None),
             Coming::UntilClose => input.split(),
@@ -114,8 +119,8 @@ impl Decoder {
         Ok((!data.is_empty()).then(|| Frame::data(data.freeze())))
     }
 
-    /// The connection was closed by the endpoint. An error means that something is missing.
-    pub(super) fn close(&mut self) -> Result<(), &'static str> {
+    /// The connection was closed by the other side. An error means that something is missing.
+    pub(in crate::proxy) fn close(&mut self) -> Result<(), &'static str> {
         match self.0 {
             Coming::Nothing => Ok(()),
             Coming::UntilClose => {
@@ -151,7 +156,7 @@ impl Decoder {
                 }
                 Chunk::End => return Err("a chunk is longer than its size"),
                 Chunk::Trailers => {
-                    let Some(trailers) = head::read_trailers(input)? else { return Ok(None) };
+                    let Some(trailers) = fields::read_trailers(input)? else { return Ok(None) };
                     self.0 = Coming::Nothing;
                     return Ok((!trailers.is_empty()).then_some(trailers));
                 }
@@ -180,21 +185,26 @@ fn take(input: &mut BytesMut, left: &mut u64) -> BytesMut {
 // === impl Encoder ===
 
 impl Encoder {
-    pub(super) fn sized(bytes: u64) -> Self {
+    pub(in crate::proxy) fn sized(bytes: u64) -> Self {
         Self(Going::Bytes(bytes))
     }
 
-    pub(super) fn chunked() -> Self {
+    pub(in crate::proxy) fn chunked() -> Self {
         Self(Going::Chunks)
     }
 
+    pub(in crate::proxy) fn until_close() -> Self {
+        Self(Going::UntilClose)
+    }
+
     /// Frames a piece: what comes before it goes to `out`.
-    pub(super) fn encode(&mut self, data: Bytes, out: &mut Vec<u8>) -> Result<Piece, &'static str> {
+    pub(in crate::proxy) fn encode(&mut self, data: Bytes, out: &mut Vec<u8>) -> Result<Piece, &'static str> {
         match &mut self.0 {
             Going::Bytes(left) => {
                 *left = left.checked_sub(data.len() as u64).ok_or("the body is longer than it was told")?;
                 Ok(Piece { data, after: b"" })
             }
+            Going::UntilClose => Ok(Piece { data, after: b"" }),
             // A chunk without bytes would be the end.
             Going::Chunks if data.is_empty() => Ok(Piece::default()),
             Going::Chunks => {
@@ -206,20 +216,20 @@ impl Encoder {
     }
 
     /// Ends the body, with those trailers that were announced in `Trailer`.
-    pub(super) fn end(
+    pub(in crate::proxy) fn end(
         &self,
         trailers: Option<&HeaderMap>,
         announced: &[HeaderName],
         out: &mut Vec<u8>,
     ) -> Result<(), &'static str> {
         match self.0 {
-            Going::Bytes(0) => Ok(()),
+            Going::Bytes(0) | Going::UntilClose => Ok(()),
             Going::Bytes(_) => Err("the body is shorter than it was told"),
             Going::Chunks => {
                 out.extend_from_slice(b"0\r\n");
                 let fields = trailers.into_iter().flatten();
                 for (name, value) in fields.filter(|(name, _)| announced.contains(name) && may_trail(name)) {
-                    head::field(name.as_str().as_bytes(), value.as_bytes(), out);
+                    fields::write(name.as_str().as_bytes(), value.as_bytes(), out);
                 }
                 out.extend_from_slice(b"\r\n");
                 Ok(())

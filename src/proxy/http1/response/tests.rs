@@ -1,41 +1,6 @@
-//! What is written, and what is made of what comes.
+//! What is made of what endpoints answer, and what is written for clients.
 
 use super::*;
-
-fn request(method: &str, fields: &[(&str, &str)]) -> Request<()> {
-    let mut request = Request::builder().method(method).uri("/a?b=c");
-    for (name, value) in fields {
-        request = request.header(*name, *value);
-    }
-    request.body(()).unwrap()
-}
-
-fn written(request: &Request<()>, length: Length) -> String {
-    let mut out = Vec::new();
-    write(request, length, &mut out);
-    String::from_utf8(out).unwrap()
-}
-
-#[test]
-fn framing_is_told_by_the_body_and_not_by_the_fields() {
-    let fields = [("host", "a"), ("content-length", "7"), ("transfer-encoding", "gzip, chunked")];
-    let request = request("POST", &fields);
-    for (length, told) in [
-        (Length::None, ""),
-        (Length::Known(5), "content-length: 5\r\n"),
-        (Length::Unknown, "transfer-encoding: chunked\r\n"),
-    ] {
-        assert_eq!(written(&request, length), format!("POST /a?b=c HTTP/1.1\r\nhost: a\r\n{told}\r\n"));
-    }
-}
-
-#[test]
-fn an_empty_body_is_told_where_the_client_has_told_it() {
-    assert!(
-        written(&request("POST", &[("content-length", "0")]), Length::None).contains("content-length: 0\r\n")
-    );
-    assert!(!written(&request("GET", &[]), Length::None).contains("content-length"));
-}
 
 fn read_all(text: &str, asked: &Method) -> Result<Option<Head>, &'static str> {
     read(&mut BytesMut::from(text), 0, asked)
@@ -121,4 +86,89 @@ fn what_is_no_head_is_refused_in_words() {
     ] {
         assert_eq!(read_all(text, &Method::GET).unwrap_err(), reason, "{text:.40}");
     }
+}
+
+fn answered(
+    status: u16,
+    fields: &[(&'static str, &'static str)],
+    asked: Asked,
+    length: Length,
+) -> (String, bool, Keeps) {
+    let fields = fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers: HeaderMap = fields.collect();
+    let mut out = Vec::new();
+    let status = StatusCode::from_u16(status).unwrap();
+    let (encoder, keeps) = write((status, &headers), asked, length, b"today", &mut out);
+    (String::from_utf8(out).unwrap(), encoder.is_some(), keeps)
+}
+
+const ASKED: Asked = Asked { version: Version::HTTP_11, is_head: false, keeps: Keeps::Open };
+
+#[test]
+fn an_answer_tells_its_own_framing_whatever_the_fields_say() {
+    let fields = [("content-length", "7"), ("transfer-encoding", "gzip"), ("x-a", "b")];
+    for (length, told, has_body) in [
+        (Length::None, "content-length: 0\r\n", false),
+        (Length::Known(5), "content-length: 5\r\n", true),
+        (Length::Unknown, "transfer-encoding: chunked\r\n", true),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nx-a: b\r\n{told}date: today\r\n\r\n");
+        assert_eq!(answered(200, &fields, ASKED, length), (head, has_body, Keeps::Open));
+    }
+}
+
+#[test]
+fn an_old_client_gets_no_chunks_and_is_told_that_it_may_stay() {
+    let old = Asked { version: Version::HTTP_10, ..ASKED };
+    let (head, has_body, keeps) = answered(200, &[], old, Length::Unknown);
+    assert_eq!((has_body, keeps), (true, Keeps::Closes));
+    assert!(!head.contains("chunked") && head.contains("connection: close\r\n"), "{head}");
+    let (head, _, keeps) = answered(200, &[], old, Length::Known(1));
+    assert_eq!(keeps, Keeps::Open);
+    assert!(head.contains("connection: keep-alive\r\n"), "{head}");
+}
+
+#[test]
+fn what_has_no_body_tells_of_the_one_that_it_would_have() {
+    let head = Asked { is_head: true, ..ASKED };
+    for (status, fields, asked, length, told) in [
+        (200, &[("content-length", "9")][..], head, Length::None, "content-length: 9\r\n"),
+        (200, &[], head, Length::Known(4), "content-length: 4\r\n"),
+        (200, &[], head, Length::None, ""),
+        (304, &[("content-length", "9")], ASKED, Length::None, "content-length: 9\r\n"),
+        (304, &[], ASKED, Length::None, ""),
+        (204, &[("content-length", "9")], ASKED, Length::None, ""),
+    ] {
+        let (text, has_body, keeps) = answered(status, fields, asked, length);
+        let (_, rest) = text.split_once("\r\n").unwrap();
+        assert_eq!(rest, format!("{told}date: today\r\n\r\n"), "{status}");
+        assert_eq!((has_body, keeps), (false, Keeps::Open), "{status}");
+    }
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_once() {
+    for (fields, keeps) in [
+        (&[("connection", "close")][..], Keeps::Open),
+        (&[], Keeps::Closes),
+        (&[("connection", "close")], Keeps::Closes),
+    ] {
+        let (head, _, kept) = answered(200, fields, Asked { keeps, ..ASKED }, Length::None);
+        assert_eq!((head.matches("connection: close\r\n").count(), kept), (1, Keeps::Closes), "{head}");
+    }
+}
+
+#[test]
+fn a_date_of_the_backend_stays() {
+    let (head, ..) = answered(200, &[("date", "yesterday")], ASKED, Length::None);
+    assert_eq!(head.matches("date: ").count(), 1);
+    assert!(head.contains("date: yesterday"));
+}
+
+#[test]
+fn a_switch_keeps_what_it_switches_to_and_is_the_last_answer() {
+    let fields = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let (head, has_body, keeps) = answered(101, &fields, ASKED, Length::None);
+    assert_eq!((has_body, keeps), (false, Keeps::Closes));
+    assert_eq!(head, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
 }

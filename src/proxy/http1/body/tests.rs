@@ -105,6 +105,6 @@ proptest! {
     fn nothing_that_comes_is_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 1_usize..50) {
         let cuts: Vec<&[u8]> = bytes.chunks(cut).collect();
         let _ = decoded(Decoder::chunked(), &cuts);
-        let _ = head::read(&mut BytesMut::from(&bytes[..]), 0, &http::Method::GET);
+        let _ = crate::proxy::http1::response::read(&mut BytesMut::from(&bytes[..]), 0, &http::Method::GET);
     }
 }
