@@ -2,8 +2,9 @@
 //!
 //! Events are subscribed to first, then all containers are listed and inspected; events that come meanwhile are
 //! taken in at once, and the [`Roster`] keeps their order right against answers that they overtook.
-//! A subscription can die without a word, so a silent one is opened again from the last event on: whatever it
-//! missed is then told, and the probe beside it shows whether the engine still answers.
+//! A subscription can die without a word, so a silent one is opened again from the last event on, and the probe beside it
+//! shows whether the engine still answers. An engine remembers only its last 256 events, of every kind: whatever was missed
+//! is told if the last event that is known is told first; if it is not, a list shows what is missing.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -38,6 +39,8 @@ pub struct Timing {
     pub poll: Duration,
     /// How long an empty list after a full one waits for a second opinion.
     pub confirm: Duration,
+    /// How long an event stream that was opened again may take to begin.
+    pub replay: Duration,
 }
 
 /// What comes from outside.
@@ -99,6 +102,8 @@ struct Up {
     version: Version,
     events: Events,
     list: List,
+    /// Whether another list is due as soon as this one is done.
+    owes_list: bool,
     /// Since when everything has been known.
     level: Option<Instant>,
 }
@@ -107,10 +112,21 @@ struct Up {
 enum Events {
     Open {
         heard: Instant,
+        gap: Gap,
     },
     /// They cannot be had, mostly because a socket proxy refuses them: lists have to do.
     Refused {
         retry: Instant,
+    },
+}
+
+/// Whether events may be missing between the last that was heard and the next.
+#[derive(Clone, Copy, Debug)]
+enum Gap {
+    None,
+    /// The stream was opened again: it has to begin with the last one until then.
+    Possible {
+        until: Instant,
     },
 }
 
@@ -152,6 +168,7 @@ impl Default for Timing {
             resync: Duration::from_mins(1),
             poll: Duration::from_secs(2),
             confirm: Duration::from_secs(1),
+            replay: Duration::from_secs(1),
         }
     }
 }
@@ -192,7 +209,8 @@ impl Machine {
             Link::Up(up) => up,
         };
         let events = match up.events {
-            Events::Open { heard } => heard + self.timing.idle,
+            Events::Open { gap: Gap::Possible { until }, .. } => until,
+            Events::Open { heard, gap: Gap::None } => heard + self.timing.idle,
             Events::Refused { retry } => retry,
         };
         let list = match up.list {
@@ -225,13 +243,18 @@ impl Machine {
             Link::Down { .. } | Link::Connecting => {}
             Link::Up(up) => {
                 match &mut up.events {
-                    Events::Open { heard } if *heard + self.timing.idle <= now => {
+                    Events::Open { gap, .. } if gap.is_over(now) => {
+                        *gap = Gap::None;
+                        up.owe_list(now);
+                    }
+                    Events::Open { heard, gap: gap @ Gap::None } if *heard + self.timing.idle <= now => {
                         *heard = now;
+                        *gap = Gap::Possible { until: now + self.timing.replay };
                         self.orders.push_back(Order::Subscribe { since: self.since });
                         self.orders.push_back(Order::Version);
                     }
                     Events::Refused { retry } if *retry <= now => {
-                        up.events = Events::Open { heard: now };
+                        up.events = Events::Open { heard: now, gap: Gap::None };
                         self.orders.push_back(Order::Subscribe { since: self.since });
                     }
                     Events::Open { .. } | Events::Refused { .. } => {}
@@ -264,8 +287,9 @@ impl Machine {
         };
         self.link = Link::Up(Up {
             version,
-            events: Events::Open { heard: now },
+            events: Events::Open { heard: now, gap: Gap::None },
             list: List::Asked { scope: Scope::Everything, confirmed: Confirmed::No },
+            owes_list: false,
             level: None,
         });
         self.orders.push_back(Order::Subscribe { since: self.since });
@@ -323,11 +347,14 @@ impl Machine {
 
     fn happened(&mut self, now: Instant, happening: Happening) {
         let Link::Up(up) = &mut self.link else { return };
-        up.events = Events::Open { heard: now };
+        let before = std::mem::replace(&mut up.events, Events::Open { heard: now, gap: Gap::None });
         self.degraded = None;
         if self.newest.as_ref() == Some(&happening) {
-            // A subscription that is opened again begins with the newest event of the last one.
+            // A subscription that is opened again begins with the newest event of the last one: nothing is missing.
             return;
+        }
+        if matches!(before, Events::Open { gap: Gap::Possible { .. }, .. }) {
+            up.owe_list(now);
         }
         self.since = self.since.max(happening.time);
         self.newest = Some(happening.clone());
@@ -365,7 +392,9 @@ impl Machine {
         let polled = matches!(up.events, Events::Refused { .. });
         let drift = if *scope == Scope::Everything || polled { 0 } else { *drift };
         up.level.get_or_insert(now);
-        up.list = List::Done { again: now + if polled { self.timing.poll } else { self.timing.resync } };
+        let pause = if polled { self.timing.poll } else { self.timing.resync };
+        let pause = if std::mem::take(&mut up.owes_list) { Duration::ZERO } else { pause };
+        up.list = List::Done { again: now + pause };
         for event in self.roster.expire(now) {
             self.tell(Some(event));
         }
@@ -402,6 +431,30 @@ impl Machine {
 
     fn tell(&mut self, event: Option<Event<Workload>>) {
         self.orders.extend(event.map(|event| Order::Tell(Notice::Event(event))));
+    }
+}
+
+// === impl Gap ===
+
+impl Gap {
+    /// Whether the stream has begun with nothing.
+    fn is_over(self, now: Instant) -> bool {
+        match self {
+            Self::None => false,
+            Self::Possible { until } => until <= now,
+        }
+    }
+}
+
+// === impl Up ===
+
+impl Up {
+    /// Makes the next list due: one that is under way may be older than what is missing.
+    fn owe_list(&mut self, now: Instant) {
+        match &mut self.list {
+            List::Done { again } => *again = now,
+            List::Asked { .. } | List::Doubted { .. } | List::Inspecting { .. } => self.owes_list = true,
+        }
     }
 }
 

@@ -326,6 +326,58 @@ fn a_silent_stream_is_opened_again_and_the_engine_probed() {
     // It begins with the event that is known already, and brings what was missed.
     assert!(script.event("a", Action::Other, 300).is_empty());
     assert_eq!(script.event("a", Action::Die, 301), ["a Exited", "inspect a"]);
+    script.answer_all("exited");
+    assert!(script.step(Input::Tick).is_empty(), "nothing is missing: no list");
+}
+
+/// Level, with a newest event, and a stream that was opened again after a silence.
+fn opened_again() -> Script {
+    let mut script = Script::level(&["a", "b"]);
+    script.event("a", Action::Other, 300);
+    script.answer_all(RUNNING);
+    script.wait_until_due();
+    assert_eq!(script.step(Input::Tick), ["subscribe 300", "version"]);
+    script
+}
+
+#[test]
+fn what_an_engine_does_not_remember_any_more_is_listed_at_once() {
+    let mut script = opened_again();
+    // It remembers 256 events: that `b` died and `c` came was before those.
+    for time in 1000..1256 {
+        script.event("a", Action::Other, time);
+    }
+    script.answer_all(RUNNING);
+    assert_eq!(script.step(Input::Tick), ["list"], "at once, not within the minute");
+    assert_eq!(script.list(&["a", "c"]), ["inspect b", "inspect c"]);
+    assert_eq!(script.answer("b", Ok(None)), ["-b"]);
+    assert_eq!(script.answer("c", Ok(Some(container("c", RUNNING, 1)))), ["c Running", "resynced 2"]);
+    assert!(script.step(Input::Tick).is_empty(), "once is enough");
+}
+
+#[test]
+fn a_stream_that_begins_with_nothing_may_hide_events_that_are_not_told() {
+    let mut script = opened_again();
+    assert!(script.step(Input::Tick).is_empty());
+    script.wait_until_due();
+    assert_eq!(script.step(Input::Tick), ["list"]);
+    assert_eq!(script.list(&["a", "b"]), ["resynced 0"]);
+    script.wait_until_due();
+    assert_eq!(script.step(Input::Tick), ["subscribe 300", "version"], "it is silent still");
+}
+
+#[test]
+fn a_list_that_was_under_way_may_be_older_than_what_is_missing() {
+    let mut script = Script::level(&["a"]);
+    script.event("a", Action::Other, 300);
+    script.answer_all(RUNNING);
+    script.wait(Duration::from_mins(1));
+    assert_eq!(script.step(Input::Tick), ["subscribe 300", "version", "list"]);
+    script.event("b", Action::Other, 2000);
+    script.answer_all(RUNNING);
+    assert!(script.step(Input::Tick).is_empty());
+    assert_eq!(script.list(&["a", "b"]), ["resynced 0"]);
+    assert_eq!(script.step(Input::Tick), ["list"]);
 }
 
 #[test]
