@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::Context as _;
 use futures::{
-    Stream, StreamExt as _, stream,
+    StreamExt as _, stream,
     stream::{BoxStream, SelectAll},
 };
 use http::HeaderValue;
@@ -36,8 +36,8 @@ use crate::{
     config::labels::{Exposure, LabelSettings, Template},
     controller::{self, Claim, Input, Outputs, Sockets},
     discovery::{dns, docker},
-    model::{CertificateOrders, HealthReport, Report},
-    proxy::{self, Drained, Workers},
+    model::{CertificateOrders, Report},
+    proxy::{self, Drained, Findings, Workers},
     route::Table,
     runtime::{
         drain,
@@ -114,12 +114,13 @@ pub async fn start_with(settings: Settings, mut inherited: Inherited) -> anyhow:
             .context("cannot start the threads of the data plane")?;
     workers.adopt(std::mem::take(&mut inherited.opened));
     workers.vouch(std::mem::take(&mut inherited.healthy));
-    let (prober, health) = workers.watch(live_table.clone());
+    let (prober, Findings { health, failures }) = workers.watch(live_table.clone());
     let workers = Arc::new(Mutex::new(Some(workers)));
     let (names, wanted_names) = watch::channel(BTreeSet::new());
     let (certificates, orders) = watch::channel(CertificateOrders::new());
     let mut inputs = inputs(&settings, wanted_names, orders);
-    inputs.push(health_reports(health.clone()).boxed());
+    inputs.push(reports(health.clone(), Input::Health));
+    inputs.push(reports(failures, Input::Failures));
     let outputs =
         Outputs { table, report, sockets: sockets(&workers), names, certificates, metrics: metrics.clone() };
     let mut tasks = Tasks::new();
@@ -382,11 +383,12 @@ fn inputs(
 }
 
 /// What the data plane finds out about endpoints, as it changes.
-fn health_reports(health: Live<HealthReport>) -> impl Stream<Item = Input> {
-    stream::unfold(health, async |mut health| {
-        health.changed().await;
-        Some((Input::Health(health.load()), health))
-    })
+fn reports<T: Send + Sync + 'static>(live: Live<T>, input: fn(Arc<T>) -> Input) -> BoxStream<'static, Input> {
+    let next = move |mut live: Live<T>| async move {
+        live.changed().await;
+        Some((input(live.load()), live))
+    };
+    stream::unfold(live, next).boxed()
 }
 
 /// What the admin API asks of the controller. It does not end: the controller would take that for the end of all.

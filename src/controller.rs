@@ -6,6 +6,7 @@
 mod claim;
 mod difference;
 mod drains;
+mod failures;
 mod implicit;
 mod keeper;
 mod reporter;
@@ -34,8 +35,8 @@ use crate::{
     },
     discovery::docker::{Locality, Notice},
     model::{
-        CertificateOrders, Declined, Difference, DrainAsk, DrainState, EndpointState, HealthReport, Issued,
-        Kind, Report, ResourceId,
+        CertificateOrders, Declined, Difference, DrainAsk, DrainState, EndpointState, FailureReport,
+        HealthReport, Issued, Kind, Report, ResourceId,
     },
     plan::{self, Planner},
     route::Table,
@@ -78,6 +79,8 @@ pub enum Input {
     Locality(Locality),
     /// What the data plane knows of endpoints that are watched.
     Health(Arc<HealthReport>),
+    /// Requests that endpoints have failed.
+    Failures(Arc<FailureReport>),
     /// Drains a container or takes that back: its id or name, what is asked, and where the answer goes.
     Drain(String, DrainAsk, oneshot::Sender<Result<DrainState, Declined>>),
     /// What would differ with these files? Nothing comes of it but the answer.
@@ -191,6 +194,15 @@ impl Controller {
             Input::Drain(container, ask, answer) => {
                 // It is in effect when it is answered; whoever asked may be gone.
                 let _ = answer.send(self.drain(&container, ask));
+                false
+            }
+            Input::Failures(failures) => {
+                // They change what is told, not what is served.
+                self.world.failures = failures;
+                if let Some(report) = self.reporter.tell_failures(&self.world.failures) {
+                    self.outputs.report.publish(report);
+                    self.tidy_at = Some((Instant::now() + Self::TIDY, Self::TIDY));
+                }
                 false
             }
             input @ (Input::Files(_)
@@ -337,6 +349,7 @@ fn facts(world: &World, (plan, generation): (plan::Plan, u64)) -> Facts<'_> {
         stale: world.stale(),
         workloads: &world.snapshot().workloads,
         labels: world.labels(),
+        failures: &world.failures,
         sources: world.sources(),
         problems: world.problems(),
         config_valid: world.config_valid(),

@@ -10,6 +10,7 @@ mod cidr;
 mod cors;
 mod difference;
 mod drain;
+mod failure;
 mod gateway;
 mod host;
 mod http_route;
@@ -32,6 +33,7 @@ pub use cidr::{Cidr, InvalidCidr};
 pub use cors::{Cors, CorsList, OriginHost, OriginPattern};
 pub use difference::{Difference, DifferenceKind};
 pub use drain::{Declined, DrainAsk, DrainState, Why};
+pub use failure::{FailureReport, Fault, LastFailure};
 pub use gateway::{
     AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
     ReferenceGrant,

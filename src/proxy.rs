@@ -7,6 +7,7 @@
 pub mod checks;
 mod config;
 mod connection;
+mod failures;
 mod framing;
 mod health;
 mod http;
@@ -23,4 +24,4 @@ mod workers;
 pub use config::{Config, Limits};
 pub use http::SessionKey;
 pub use worker::Drained;
-pub use workers::{Death, Deaths, Opened, Restarts, Workers};
+pub use workers::{Death, Deaths, Findings, Opened, Restarts, Workers};

@@ -1,20 +1,22 @@
 //! `/api/v1/explain`: what becomes of a request, and why everything else did not get it.
 
+mod backends;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::view;
 use crate::{
-    model::{EndpointState, HttpFilter, Report},
+    model::{HttpFilter, Report},
     route::{
-        Choice, Listener, Request, Rule, Socket, Table, Target,
+        Choice, Listener, Request, Rule, Socket, Table,
         explain::{Candidate, Described, Explanation, Verdict},
         path,
     },
 };
+use backends::{render_choice, timeouts};
 
 /// What is asked.
 #[derive(Debug, Deserialize)]
@@ -41,11 +43,14 @@ struct Asked {
     headers: HeaderMap,
 }
 
+/// What runs, and the time in seconds since 1970.
+type Known<'r> = (&'r Report, i64);
+
 /// Candidates that are told of; the rest is a number.
 const MOST: usize = 40;
 
-/// The answer as JSON; an error is a question that cannot be answered, in words.
-pub fn explain(table: &Table, report: &Report, query: &Query) -> Result<Value, String> {
+/// The answer as JSON; an error is a question that cannot be answered, in words. `now` is in seconds since 1970.
+pub fn explain(table: &Table, (report, now): (&Report, i64), query: &Query) -> Result<Value, String> {
     let asked = Asked::read(query)?;
     let mut out = json!({"kind": "Explanation", "request": asked.render()});
     let path = match path::canonical(&asked.path) {
@@ -71,7 +76,7 @@ pub fn explain(table: &Table, report: &Report, query: &Query) -> Result<Value, S
     out["candidates"] = explanation.candidates.iter().take(MOST).map(render_candidate).collect();
     out["more"] = explanation.candidates.len().saturating_sub(MOST).into();
     out["elsewhere"] = explanation.elsewhere.into();
-    out["answer"] = answer(&explanation, report, &asked);
+    out["answer"] = answer(&explanation, (report, now), &asked);
     Ok(out)
 }
 
@@ -209,10 +214,10 @@ fn words(verdict: &Verdict) -> (&'static str, &str) {
     }
 }
 
-fn answer(explanation: &Explanation<'_>, report: &Report, asked: &Asked) -> Value {
+fn answer(explanation: &Explanation<'_>, known: Known<'_>, asked: &Asked) -> Value {
     let winner = explanation.candidates.iter().find(|candidate| candidate.verdict == Verdict::Wins);
     if let Some(winner) = winner {
-        return served(winner.rule, report, asked);
+        return served(winner.rule, known, asked);
     }
     let chosen = explanation.listeners.iter().find(|(_, verdict)| *verdict == Verdict::Wins);
     let why = match chosen {
@@ -241,7 +246,7 @@ fn nearest(listener: &Listener, host: &str) -> Option<String> {
     listener.hostnames().filter(|name| close(name) > 0.8).max_by(|a, b| close(a).total_cmp(&close(b)))
 }
 
-fn served(rule: &Arc<Rule>, report: &Report, asked: &Asked) -> Value {
+fn served(rule: &Arc<Rule>, known: Known<'_>, asked: &Asked) -> Value {
     const PREFLIGHT: &str = "a CORS filter answers preflights";
     let mut out = json!({"route": rule.route, "rule": rule.rule});
     if let Some(reason) = &rule.invalid {
@@ -273,7 +278,7 @@ fn served(rule: &Arc<Rule>, report: &Report, asked: &Asked) -> Value {
         out["why"] = "the rule has no backend of weight above 0".into();
     }
     let render = |choice: &Choice| {
-        let mut out = render_choice(choice, report);
+        let mut out = render_choice(choice, known);
         if is_answered(&choice.filters) {
             out["status"] = 204.into();
             out["why"] = PREFLIGHT.into();
@@ -281,40 +286,6 @@ fn served(rule: &Arc<Rule>, report: &Report, asked: &Asked) -> Value {
         out
     };
     out["backends"] = choices.iter().map(render).collect();
-    out
-}
-
-fn render_choice(choice: &Choice, report: &Report) -> Value {
-    let mut out = json!({"weight": choice.weight});
-    match &choice.target {
-        Target::Invalid(reason) => {
-            out["status"] = 500.into();
-            out["why"] = (&**reason).into();
-        }
-        Target::Backend(backend) => {
-            out["name"] = (&*backend.name).into();
-            if backend.endpoints.is_empty() {
-                out["status"] = 503.into();
-                out["why"] = (&*backend.reason).into();
-            }
-            let ready = backend.endpoints.iter().map(|endpoint| {
-                json!({"name": endpoint.name, "address": endpoint.address.to_string(), "weight": endpoint.weight, "state": "ready"})
-            });
-            let known = report.backends.get(&backend.name).map_or(&[][..], |backend| &backend.endpoints);
-            let others =
-                known.iter().filter(|endpoint| endpoint.state != EndpointState::Ready).map(|endpoint| {
-                    let checks = endpoint.checks.as_ref().map(view::render_checks);
-                    json!({
-                        "name": endpoint.name,
-                        "address": endpoint.address,
-                        "weight": endpoint.weight,
-                        "state": endpoint.state.as_str(),
-                        "why": endpoint.message,
-                        "healthCheck": checks,
-                    })
-                });
-            out["endpoints"] = ready.chain(others).collect();
-        }
-    }
+    out["timeouts"] = timeouts(rule);
     out
 }

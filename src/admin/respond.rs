@@ -150,7 +150,8 @@ async fn explained(
     let bad = |message| Failure::new(StatusCode::BAD_REQUEST, "BadRequest", message);
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
     let (table, report) = (shared.state.table.load(), shared.state.report.load());
-    let explanation = explain::explain(&table, &report, &query).map_err(bad)?;
+    let now = jiff::Timestamp::now().as_second();
+    let explanation = explain::explain(&table, (&report, now), &query).map_err(bad)?;
     Ok(as_json(StatusCode::OK, &explanation))
 }
 

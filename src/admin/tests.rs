@@ -208,6 +208,7 @@ fn report() -> Report {
         message: String::new(),
         weight: 1,
         checks: None,
+        last_failure: None,
     };
     let backend = BackendReport {
         name: "shop/web:8080".into(),

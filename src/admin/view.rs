@@ -12,7 +12,9 @@
 //! - `Certificate`, and a `Secret` that holds one: `status.names[]`, `.notBefore`, `.notAfter`, `.conditions`.
 //! - `Backend`: `status.resolved` (what the name stands for), `.ready`, `.total`, `.endpoints[]`, `.conditions`.
 //! - `Endpoint`: `status.backend`, `.address`, `.state`, `.message`, `.weight`; `.healthCheck` (`interval` in seconds,
-//!   `last`) while a HEALTHCHECK keeps requests from it.
+//!   `last`) while a HEALTHCHECK keeps requests from it; `.lastFailure` (`time`, `reason`, `message`, `hint`, `status` that the
+//!   client got, or null where another try was made, `answeredSince`) for the last request that it failed: 5 minutes where it
+//!   has answered since, else an hour.
 //! - `Container`: `spec.image`, `.labels` (Portolan's and Compose's), `status.phase`, `.health`, `.routed`, `.urls[]`,
 //!   `.resources[]`, `.problems[]`, `.leftAlone` (`reason`, `message`) where nothing leads to it and nothing is wrong with
 //!   that; `metadata.uid` is the container's id.
@@ -28,7 +30,7 @@ use crate::{
     api::status as written,
     model::{
         BackendReport, CheckTimes, Condition, ContainerReport, EndpointReport, EndpointState, EventReport,
-        Health, Kind, ObjectReport, ParentRef, Phase, Problem, Report, ResourceId, Severity,
+        Health, Kind, LastFailure, ObjectReport, ParentRef, Phase, Problem, Report, ResourceId, Severity,
     },
 };
 
@@ -271,7 +273,22 @@ fn endpoint_status(endpoint: &EndpointReport) -> Value {
     if let Some(checks) = &endpoint.checks {
         status["healthCheck"] = render_checks(checks);
     }
+    if let Some(failure) = &endpoint.last_failure {
+        status["lastFailure"] = render_failure(failure);
+    }
     status
+}
+
+/// The last request that an endpoint has failed.
+pub(super) fn render_failure(failure: &LastFailure) -> Value {
+    json!({
+        "time": time(failure.time),
+        "reason": failure.fault.reason(),
+        "message": failure.message,
+        "hint": failure.fault.hint(),
+        "status": failure.status,
+        "answeredSince": failure.answered_since,
+    })
 }
 
 /// When a HEALTHCHECK asks.

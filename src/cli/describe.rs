@@ -231,6 +231,7 @@ fn conditions(out: &mut String, title: &str, conditions: &Value, now: i64) {
 
 fn endpoint_row(backend: &str, (name, status): (&Value, &Value), now: i64) -> Vec<String> {
     let message = format!("{}{}", text(&status["message"]), table::next_check(status, now));
+    let message = table::with_failure(message, status, now);
     let address = status["address"].as_str().unwrap_or("-").to_owned();
     let mut row = vec![text(name), address, text(&status["state"]), message];
     if !backend.is_empty() {

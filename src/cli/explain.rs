@@ -46,9 +46,11 @@ fn is_container(args: &ExplainArgs) -> bool {
     !args.subject.contains(['.', '/', ':']) && args.subject != "localhost"
 }
 
-/// Whether an endpoint, or a redirect, answers.
+/// Whether an endpoint, or a redirect, answers. One that failed its last request is not believed to.
 fn is_served(answer: &Value) -> bool {
-    let served = |backend: &Value| backend["weight"] != 0 && backend["status"].is_null();
+    let served = |backend: &Value| {
+        backend["weight"] != 0 && backend["status"].is_null() && backend["lately"].is_null()
+    };
     match answer["status"].as_u64() {
         Some(status) => status < 400,
         None => answer["backends"].as_array().is_some_and(|backends| backends.iter().any(served)),
@@ -101,8 +103,13 @@ fn answer(out: &mut String, answer: &Value, now: i64) {
     for backend in answer["backends"].as_array().into_iter().flatten() {
         let name = backend["name"].as_str().unwrap_or("an invalid backend");
         let _ = write!(out, "backend: {name} (weight {})", text(&backend["weight"]));
-        match (backend["status"].as_u64(), backend["why"].as_str()) {
-            (Some(status), Some(why)) => drop(writeln!(out, ": {status}, {why}")),
+        let lately = &backend["lately"];
+        match (backend["status"].as_u64(), backend["why"].as_str(), lately["why"].as_str()) {
+            (Some(status), Some(why), _) => drop(writeln!(out, ": {status}, {why}")),
+            (None, _, Some(why)) => {
+                let (status, ago) = (text(&lately["status"]), table::age(&lately["time"], now));
+                let _ = writeln!(out, ": {status} lately, {ago} ago: {why}");
+            }
             _ => out.push('\n'),
         }
         let endpoints: Vec<_> = backend["endpoints"]
@@ -113,12 +120,20 @@ fn answer(out: &mut String, answer: &Value, now: i64) {
                 let address = endpoint["address"].as_str().unwrap_or("-").to_owned();
                 let why = endpoint["why"].as_str().unwrap_or_default();
                 let why = format!("{why}{}", table::next_check(endpoint, now));
+                let why = table::with_failure(why, endpoint, now);
                 vec![text(&endpoint["name"]), address, text(&endpoint["state"]), why]
             })
             .collect();
         for line in table::plain(&[], &endpoints).lines() {
             let _ = writeln!(out, "  {line}");
         }
+    }
+    let limits = answer["timeouts"].as_array().into_iter().flatten();
+    let limits: Vec<String> = limits
+        .map(|one| format!("{} for {} ({})", text(&one["after"]), text(&one["of"]), text(&one["field"])))
+        .collect();
+    if !limits.is_empty() {
+        let _ = writeln!(out, "504 after: {}", limits.join(", "));
     }
 }
 

@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::difference;
+use super::{difference, failures};
 use crate::{
     config,
     model::{
-        Condition, ContainerReport, Difference, DifferenceKind, EventReport, LeftAlone, ObjectReport, Origin,
-        Problem, Report, ResourceId, Severity, SourceReport, Status, Truth, Workload, WorkloadId,
+        Condition, ContainerReport, Difference, DifferenceKind, EventReport, FailureReport, LeftAlone,
+        ObjectReport, Origin, Problem, Report, ResourceId, Severity, SourceReport, Status, Truth, Workload,
+        WorkloadId,
     },
     plan::{Plan, WorkloadPlan},
 };
@@ -31,6 +32,7 @@ pub(super) struct Facts<'a> {
     pub(super) stale: &'a BTreeSet<ResourceId>,
     pub(super) workloads: &'a BTreeMap<WorkloadId, Arc<Workload>>,
     pub(super) labels: &'a BTreeMap<WorkloadId, Noted>,
+    pub(super) failures: &'a FailureReport,
     pub(super) sources: Vec<SourceReport>,
     pub(super) problems: Vec<Problem>,
     pub(super) config_valid: bool,
@@ -88,6 +90,17 @@ impl Reporter {
         difference::differences(&self.last, &self.compare(facts).0)
     }
 
+    /// The last report with these failures, if they make it another one. Nothing is an event.
+    pub(super) fn tell_failures(&mut self, failures: &FailureReport) -> Option<Arc<Report>> {
+        let backends = failures::with(self.last.backends.clone(), failures);
+        // Before the first table there is nothing to tell of.
+        if self.last.generation == 0 || backends == self.last.backends {
+            return None;
+        }
+        self.last = Arc::new(Report { backends, ..(*self.last).clone() });
+        Some(self.last.clone())
+    }
+
     /// A report without events, and what it has that is new.
     fn compare(&self, mut facts: Facts<'_>) -> (Report, Vec<Change>) {
         let mut plan = std::mem::take(&mut facts.plan);
@@ -123,7 +136,7 @@ impl Reporter {
             config_valid: facts.config_valid,
             objects,
             containers,
-            backends: plan.backends,
+            backends: failures::with(plan.backends, facts.failures),
             sources: facts.sources,
             problems: facts.problems,
             events: Vec::new(),
@@ -257,6 +270,12 @@ fn note_object(
     };
     if let Some((reason, kind)) = news {
         let message = difference::object_sentence(kind, meta);
+        changes.push(Change { object: Some(id.clone()), reason, message, weight: weigh(Weight::News) });
+    }
+    // Of a new object they are new with it.
+    let listeners =
+        before.map(|before| difference::listener_sentences(&before.status, status, meta)).unwrap_or_default();
+    for (reason, message) in listeners {
         changes.push(Change { object: Some(id.clone()), reason, message, weight: weigh(Weight::News) });
     }
     let none = Status::default();

@@ -23,8 +23,8 @@ use crate::{
     },
     discovery::docker::{self, Locality, Notice, Own},
     model::{
-        self, HostPattern, Kind, Origin, Phase, Placement, Problem, Resource, ResourceId, Snapshot,
-        SourceReport, Workload, WorkloadId,
+        self, FailureReport, HostPattern, Kind, Origin, Phase, Placement, Problem, Resource, ResourceId,
+        Snapshot, SourceReport, Workload, WorkloadId,
     },
     runtime::reflect,
 };
@@ -48,6 +48,8 @@ pub(super) struct World {
     gone: BTreeMap<WorkloadId, (Instant, Arc<Workload>)>,
     /// Containers that are being drained.
     pub(super) drains: Drains,
+    /// Requests that endpoints have failed: nothing is decided by them.
+    pub(super) failures: Arc<FailureReport>,
     own: Own,
     locality: Locality,
     engine_lost: bool,
@@ -97,6 +99,7 @@ impl World {
                 .collect(),
             gone: BTreeMap::new(),
             drains: Drains::default(),
+            failures: Arc::default(),
             own: Own::read(),
             locality: Locality::Local,
             engine_lost: false,
@@ -135,8 +138,8 @@ impl World {
             }
             Input::Locality(locality) => self.locality = locality,
             Input::Health(health) => self.snapshot.health = health,
-            // Asked of the controller, which does not pass it on.
-            Input::Preview(..) | Input::Drain(..) => return false,
+            // Meant for the controller, which does not pass them on.
+            Input::Preview(..) | Input::Drain(..) | Input::Failures(_) => return false,
         }
         true
     }

@@ -120,6 +120,13 @@ pub enum ProxyProtocol {
     V2,
 }
 
+// === impl Connections ===
+
+impl Connections {
+    /// For an endpoint to accept a connection, where nobody says how long.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+}
+
 // === impl BackendPolicy ===
 
 impl BackendPolicy {

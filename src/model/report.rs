@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{CheckTimes, Kind, Meta, Problem, ResourceId, Status, Workload, WorkloadId};
+use super::{CheckTimes, Kind, LastFailure, Meta, Problem, ResourceId, Status, Workload, WorkloadId};
 
 /// Everything that can be asked about the running state. One is published after each reconcile that changed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct EndpointReport {
     pub weight: u32,
     /// When the check asks that keeps it from getting requests.
     pub checks: Option<CheckTimes>,
+    /// The last request that it has failed, until that is long past.
+    pub last_failure: Option<LastFailure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -386,7 +386,7 @@ impl Candidate {
         let (name, weight) = (self.name.clone(), self.terms.weight);
         let is_waited_for = matches!(state, EndpointState::Starting | EndpointState::Unhealthy);
         let checks = self.checks.filter(|_| is_waited_for);
-        EndpointReport { name, address, state, message, weight, checks }
+        EndpointReport { name, address, state, message, weight, checks, last_failure: None }
     }
 
     /// A sentence about its health.

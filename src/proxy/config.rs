@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use http::HeaderValue;
 
 use super::http::SessionKey;
-use crate::model::Cidr;
+use crate::model::{Cidr, Connections};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -116,7 +116,7 @@ impl Default for Limits {
             least_rate: 240,
             held: 1024,
             pending_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: Connections::CONNECT_TIMEOUT,
             unreachable_grace: Duration::from_secs(1),
             pool_idle_timeout: Duration::from_secs(50),
             pool_idle: 1024,

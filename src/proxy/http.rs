@@ -109,9 +109,15 @@ pub(super) async fn answer(
                 told: told_later,
                 is_copied: Cell::new(false),
             };
-            // Pinned here: a future of this size is not to be moved.
-            let exchanging = pin!(exchange(&worker, &connection, &mut record, &asked));
-            let answer = exchanging.await;
+            let mut tries = Tries::new(record.started);
+            let answer = {
+                // Pinned here: a future of this size is not to be moved.
+                let exchanging = pin!(exchange(&worker, &connection, &mut record, &asked, &mut tries));
+                exchanging.await
+            };
+            if let Err(refusal) = &answer {
+                tries.settle(&worker, refusal.status());
+            }
             told = asked.told.take();
             answer
         }
@@ -200,11 +206,11 @@ async fn exchange(
     connection: &Rc<Connection>,
     record: &mut Record,
     asked: &Asked<'_>,
+    tries: &mut Tries,
 ) -> Result<Answer, Refusal> {
     if asked.target.scope == Scope::Server {
         return Ok(Answer::Own(StatusCode::NO_CONTENT, HeaderMap::new()));
     }
-    let mut tries = Tries::new(record.started);
     loop {
         let Routed { rule, prefix } = find(worker, connection, record, asked)?;
         record.routed(&rule.series, Some(&rule.spec.rule));
@@ -243,7 +249,7 @@ async fn exchange(
         };
         mirror::start(worker, rule.mirrors(choice), asked, &outgoing, &slot.name);
         let attempted = {
-            let attempting = pin!(forward::attempt(worker, &mut tries, picked, asked, &outgoing));
+            let attempting = pin!(forward::attempt(worker, tries, picked, asked, &outgoing));
             attempting.await
         };
         match attempted {
@@ -254,10 +260,11 @@ async fn exchange(
                     tries.pause(worker).await?;
                     continue;
                 }
+                let blame = |refusal: &Refusal| tries.blame(worker, (backend, slot), refusal);
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    return switch(connection, record.lane(), asked, response, exchange);
+                    return switch(connection, record.lane(), asked, response, exchange).inspect_err(blame);
                 }
-                asked.refuse_false_tunnel(record, response.status())?;
+                asked.refuse_false_tunnel(record, response.status()).inspect_err(blame)?;
                 strip_response(response.headers_mut());
                 filters::response_headers(rule.filters(choice), response.headers_mut());
                 if let Some(sessions) = &rule.sessions {

@@ -4,6 +4,7 @@ mod answers;
 mod cors;
 mod counted;
 mod deaths;
+mod failures;
 mod forwarding;
 mod frames;
 mod grpc;
@@ -42,10 +43,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Config, Deaths, Workers};
+use super::{Config, Deaths, Findings, Workers};
 use crate::{
     model::{
-        HealthReport, HttpFilter, HttpMatch, Kind, Meta, Origin, PathMatch, ResourceId, Scheme, Timeouts,
+        FailureReport, HealthReport, HttpFilter, HttpMatch, Kind, Meta, Origin, PathMatch, ResourceId,
+        Scheme, Timeouts,
     },
     route::{
         Address, Attachment, Backend, Choice, Endpoint, ListenerSpec, Rule, Table, TableBuilder, Target,
@@ -70,6 +72,8 @@ struct Proxy {
     address: SocketAddr,
     /// What is known of endpoints that are watched.
     health: Live<HealthReport>,
+    /// What is known of requests that failed.
+    failures: Live<FailureReport>,
     _tasks: Tasks,
 }
 
@@ -206,10 +210,10 @@ impl Proxy {
         let (mut workers, deaths) = Workers::start(config, &reader, &metrics, access).unwrap();
         let mut opened = workers.open(&[asked()]);
         let address = opened.remove(&asked()).unwrap().unwrap();
-        let (prober, health) = workers.watch(reader);
+        let (prober, Findings { health, failures }) = workers.watch(reader);
         let mut tasks = Tasks::new();
         tasks.spawn("health", prober);
-        Self { workers, deaths, publisher, metrics, address, health, _tasks: tasks }
+        Self { workers, deaths, publisher, metrics, address, health, failures, _tasks: tasks }
     }
 
     async fn connect(&self) -> Client {

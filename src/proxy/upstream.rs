@@ -6,6 +6,7 @@
 
 mod credentials;
 mod exchange;
+mod failures;
 mod fleet;
 mod http1;
 pub(super) mod introduction;
@@ -41,6 +42,8 @@ use crate::{
     runtime::{Tasks, tasks::Ended},
 };
 pub(super) use exchange::{Exchange, Failure, Protocol};
+pub(super) use failures::Failed;
+use failures::Noticed;
 pub(super) use fleet::{Fleet, Group, Member, Seen};
 use http1::Own;
 #[cfg(any(test, fuzzing))]
@@ -65,6 +68,7 @@ pub(super) struct Upstreams {
     fleet: Arc<Fleet>,
     /// This worker's number.
     worker: usize,
+    noticed: RefCell<Noticed>,
 }
 
 /// What lasts of an endpoint as long as its identity does.
@@ -86,6 +90,8 @@ pub(super) struct Endpoint {
     visits: Cell<u64>,
     /// It is not in the table any more, and only finishes what is under way.
     is_gone: Cell<bool>,
+    /// It may have failed its last request: that it answers again is worth a word.
+    is_doubted: Cell<bool>,
     shared: multiplex::Pool,
     tasks: Rc<RefCell<Tasks>>,
 }
@@ -291,6 +297,8 @@ impl Endpoint {
             left: Notify::new(),
             visits: Cell::new(0),
             is_gone: Cell::new(false),
+            // What was known of it before is not asked for.
+            is_doubted: Cell::new(true),
             shared,
             tasks,
         }

@@ -23,14 +23,14 @@ use tokio::{
 
 use super::{
     config::Config,
-    health,
+    failures, health,
     listen::{self, Bound, Rivals},
     tls::{self, Terminator},
     upstream::Fleet,
     worker::{Command, Drained, Farewell, Worker, run},
 };
 use crate::{
-    model::HealthReport,
+    model::{FailureReport, HealthReport},
     route::Table,
     runtime::{
         live::{Live, live},
@@ -59,6 +59,13 @@ pub struct Opened {
     pub by_address: BTreeMap<SocketAddr, Vec<TcpListener>>,
     /// Of a supervisor, who keeps them open whatever happens: so do we, for listeners that may come.
     pub activated: Vec<TcpListener>,
+}
+
+/// What is found out about endpoints.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    pub health: Live<HealthReport>,
+    pub failures: Live<FailureReport>,
 }
 
 /// Tells which workers have died.
@@ -219,11 +226,16 @@ impl Workers {
         }
     }
 
-    /// What asks the endpoints of `table` whether they live, for all workers, until it is dropped; and what it finds
-    /// out. It may run on any thread.
-    pub fn watch(&self, table: Live<Table>) -> (impl Future<Output = ()> + Send + use<>, Live<HealthReport>) {
-        let (publisher, reports) = live(HealthReport::default());
-        (health::run(self.seed.fleet.clone(), table, publisher), reports)
+    /// What asks the endpoints of `table` whether they live, for all workers, and collects what these find out, until it
+    /// is dropped; and what comes of it. It may run on any thread.
+    pub fn watch(&self, table: Live<Table>) -> (impl Future<Output = ()> + Send + use<>, Findings) {
+        let (healths, health) = live(HealthReport::default());
+        let (failed, failures) = live(FailureReport::default());
+        let fleet = &self.seed.fleet;
+        let checks = health::run(fleet.clone(), table, healths);
+        let tells = failures::run(fleet.clone(), failed);
+        // Neither ends.
+        (async { ((), ()) = futures::join!(checks, tells) }, Findings { health, failures })
     }
 
     /// How many requests and tunnels are under way at these addresses, over all workers.

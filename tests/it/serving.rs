@@ -3,6 +3,7 @@
 mod answers;
 mod backend_tls;
 mod bombs;
+mod failures;
 mod filters;
 mod health;
 pub(crate) mod life;

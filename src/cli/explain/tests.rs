@@ -47,7 +47,47 @@ fn what_is_not_served_is_a_no() {
         (json!({"status": null, "why": "nothing listens"}), false),
         (json!({"backends": [{"weight": 1, "status": 503, "why": "x"}]}), false),
         (json!({"backends": [{"weight": 0}, {"weight": 1, "status": 500, "why": "x"}]}), false),
+        (json!({"backends": [{"weight": 1, "lately": {"status": 502}}]}), false),
+        (json!({"backends": [{"weight": 1, "lately": {"status": 502}}, {"weight": 1}]}), true),
     ] {
         assert_eq!(is_served(&answer), served, "{answer}");
     }
+}
+
+#[test]
+fn the_page_says_how_the_last_requests_went_and_what_is_not_waited_for() {
+    let failure = |since: bool| {
+        json!({
+            "time": "2026-01-01T00:00:00Z", "reason": "ConnectionRefused", "message": "cannot connect", "hint": "start it",
+            "status": 502, "answeredSince": since,
+        })
+    };
+    let explanation = json!({
+        "request": {"method": "GET", "scheme": "http", "host": "shop.test", "port": 80, "path": "/", "query": null},
+        "answer": {
+            "route": "default/shop", "rule": "0",
+            "backends": [
+                {"weight": 1, "name": "default/a:80", "lately": {
+                    "status": 502, "time": "2026-01-01T00:00:00Z", "why": "the last request to its endpoint failed: cannot connect",
+                }, "endpoints": [{"name": "a-1", "address": "10.0.0.2:80", "state": "ready", "lastFailure": failure(false)}]},
+                {"weight": 1, "name": "default/b:80", "endpoints": [
+                    {"name": "b-1", "address": "10.0.0.3:80", "state": "ready", "lastFailure": failure(true)},
+                ]},
+            ],
+            "timeouts": [
+                {"after": "10s", "field": "timeouts.request", "of": "the whole request"},
+                {"after": "2s", "field": "connections.connectTimeout, by default", "of": "a connection to an endpoint"},
+            ],
+        },
+    });
+    let now = "2026-01-01T00:00:03Z".parse::<jiff::Timestamp>().unwrap().as_second();
+    insta::assert_snapshot!(page(&explanation, now), @r"
+    GET http://shop.test:80/
+    route: default/shop rule 0
+    backend: default/a:80 (weight 1): 502 lately, 3s ago: the last request to its endpoint failed: cannot connect
+      a-1   10.0.0.2:80   ready   the last request to it failed 3s ago: cannot connect; the client got 502; start it
+    backend: default/b:80 (weight 1)
+      b-1   10.0.0.3:80   ready   a request to it failed 3s ago (cannot connect; the client got 502), later ones were answered
+    504 after: 10s for the whole request (timeouts.request), 2s for a connection to an endpoint (connections.connectTimeout, by default)
+    ");
 }

@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, presets};
 use serde_json::Value;
 
 use crate::admin::Collection;
-pub use columns::{age, next_check, origin, text};
+pub use columns::{age, next_check, origin, text, with_failure};
 
 /// A table of one collection. It keeps the widths of what it has printed.
 #[derive(Debug)]

@@ -69,6 +69,7 @@ fn endpoints_are_told_one_by_one() {
             message: String::new(),
             weight: 1,
             checks: None,
+            last_failure: None,
         };
         let endpoints = names.iter().map(endpoint).collect();
         let report = BackendReport { name: "shop/web".into(), resolved: String::new(), endpoints };

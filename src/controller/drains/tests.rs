@@ -31,6 +31,7 @@ fn backend(endpoints: &[(&str, EndpointState)]) -> Arc<BackendReport> {
         message: String::new(),
         checks: None,
         weight: 1,
+        last_failure: None,
     };
     let endpoints = endpoints.iter().map(endpoint).collect();
     Arc::new(BackendReport { name: "shop/b".into(), resolved: String::new(), endpoints })

@@ -6,6 +6,7 @@
 //! the method may be repeated.
 
 mod again;
+mod blame;
 
 use std::{future::Future, rc::Rc, time::Duration};
 
@@ -22,7 +23,8 @@ use crate::{
     model::Timeouts,
     proxy::{
         upstream::{
-            Ask, Backend, Crowded, Endpoint, Exchange, Failure, Outcome, Picked, Protocol, Slot, Visit,
+            Ask, Backend, Crowded, Endpoint, Exchange, Failed as FailedRequest, Failure, Outcome, Picked,
+            Protocol, Slot, Visit,
         },
         worker::Worker,
     },
@@ -36,8 +38,8 @@ pub(super) struct Tries {
     timeouts: Timeouts,
     /// Endpoints that this pass has found to fail.
     failed: Vec<Rc<Endpoint>>,
-    /// Why the last try failed, and when the first one did.
-    last: Option<(Refusal, Instant)>,
+    /// Nothing as long as no try has failed: most requests have no use for its room.
+    trouble: Option<Box<Trouble>>,
     /// Tries after something was sent.
     repeats: u32,
     /// What the rule says of retries.
@@ -45,6 +47,15 @@ pub(super) struct Tries {
     passes: u32,
     try_started: Instant,
     response_after: Duration,
+}
+
+/// What is known of tries that have failed.
+#[derive(Default)]
+struct Trouble {
+    /// Why the last one did, and when the first one.
+    last: Option<(Refusal, Instant)>,
+    /// What endpoints did to the request, each the last time.
+    blamed: Vec<FailedRequest>,
 }
 
 /// A try that failed.
@@ -78,7 +89,7 @@ impl Tries {
             started,
             timeouts: Timeouts::default(),
             failed: Vec::new(),
-            last: None,
+            trouble: None,
             repeats: 0,
             retries: None,
             passes: 0,
@@ -141,7 +152,7 @@ impl Tries {
         if backend.len() == 0 {
             return self.hold(worker, backend, changed).await;
         }
-        let Some((refusal, since)) = self.last.take() else {
+        let Some((refusal, since)) = self.take_last() else {
             return self.queue(worker, backend).await;
         };
         let now = Instant::now();
@@ -152,7 +163,7 @@ impl Tries {
         let pause = Duration::from_millis(5 << self.passes.min(4));
         self.passes += 1;
         self.failed.clear();
-        self.last = Some((refusal, since));
+        self.trouble().last = Some((refusal, since));
         // A new table or the pause: both end in another pass.
         let _ = tokio::time::timeout_at((now + pause).min(until), changed).await;
         Ok(())
@@ -170,7 +181,7 @@ impl Tries {
         backend.room(until.min(whole)).await.map_err(|crowded| {
             worker.metrics.upstream_errors(&backend.name, "overflow").add(1);
             match crowded {
-                Crowded::TooLong if whole < until => Refusal::Timeout,
+                Crowded::TooLong if whole < until => self.late(),
                 Crowded::TooLong => Refusal::Overloaded("no place came free in time"),
                 Crowded::TooMany => Refusal::Overloaded("too many requests wait for one already"),
             }
@@ -195,7 +206,7 @@ impl Tries {
                 self.failed.clear();
                 Ok(())
             }
-            Err(_) if whole < until => Err(Refusal::Timeout),
+            Err(_) if whole < until => Err(self.late()),
             Err(_) => Err(Refusal::NoEndpoint(backend.reason())),
         }
     }
@@ -212,9 +223,7 @@ impl Tries {
             Failed::Again { failure, sent } => (failure, sent),
             Failed::TooLong => return self.too_long(worker, backend, slot),
             Failed::Final(refusal) => {
-                if let Some(kind) = kind(&refusal) {
-                    worker.metrics.upstream_errors(&backend.name, kind).add(1);
-                }
+                self.blame(worker, (backend, slot), &refusal);
                 return Err(refusal);
             }
         };
@@ -222,47 +231,16 @@ impl Tries {
             Sent::Nothing => Refusal::Unreachable(failure),
             Sent::Something => Refusal::Broken(failure),
         };
-        if let Some(kind) = kind(&refusal) {
-            worker.metrics.upstream_errors(&backend.name, kind).add(1);
-        }
+        self.blame(worker, (backend, slot), &refusal);
         match sent {
             Sent::Nothing => self.failed.push(slot.endpoint.clone()),
             Sent::Something if self.repeat(Repeat::Safe) => self.leave(backend, slot),
             Sent::Something => return Err(refusal),
         }
-        let since = self.last.take().map_or_else(Instant::now, |(_, since)| since);
-        self.last = Some((refusal, since));
+        let since = self.take_last().map_or_else(Instant::now, |(_, since)| since);
+        self.trouble().last = Some((refusal, since));
         worker.metrics.retries(&backend.name).add(1);
         Ok(())
-    }
-}
-
-/// The kind of an error of a backend's, as the metrics name it.
-fn kind(refusal: &Refusal) -> Option<&'static str> {
-    match refusal {
-        Refusal::Unreachable(Failure::ConnectTimeout) => Some("connect_timeout"),
-        Refusal::Unreachable(Failure::Refused(_)) | Refusal::Broken(Failure::Refused(_)) => Some("refused"),
-        Refusal::Unreachable(_) => Some("connect"),
-        Refusal::Broken(Failure::Invalid(_)) | Refusal::Switched => Some("invalid"),
-        Refusal::Broken(_) => Some("reset"),
-        Refusal::TryTimeout | Refusal::Timeout => Some("timeout"),
-        Refusal::Method
-        | Refusal::Host(_)
-        | Refusal::Path(_)
-        | Refusal::Fields
-        | Refusal::Length
-        | Refusal::Upgrade
-        | Refusal::Upload
-        | Refusal::NoListener
-        | Refusal::NoRoute(_)
-        | Refusal::Misdirected
-        | Refusal::InvalidRule(_)
-        | Refusal::InvalidBackend(_)
-        | Refusal::NoBackend
-        | Refusal::Rewritten
-        | Refusal::NoEndpoint(_)
-        | Refusal::Crowded
-        | Refusal::Overloaded(_) => None,
     }
 }
 
@@ -286,17 +264,20 @@ pub(super) async fn attempt(
     let result = result.unwrap_or_else(|| {
         let is_whole = tries.whole().is_some() && tries.whole() == deadline;
         Err(if is_whole {
-            Failed::Final(Refusal::Timeout)
+            Failed::Final(tries.late())
         } else if asked.is_repeatable() && asked.has_whole_body() {
             Failed::TooLong
         } else {
-            Failed::Final(Refusal::TryTimeout)
+            Failed::Final(tries.late_try())
         })
     });
     if let Some(watched) = &slot.watched
         && let Some(outcome) = outcome(&result)
     {
         watched.observe(outcome);
+    }
+    if slot.endpoint.is_doubted() && result.is_ok() {
+        worker.upstreams.answered(&slot.endpoint);
     }
     result.map(|(response, mut exchange)| {
         exchange.enter(visit);

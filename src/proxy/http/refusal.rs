@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -61,10 +61,10 @@ pub(super) enum Refusal {
     Broken(Failure),
     #[error("the backend switched protocols without being asked to")]
     Switched,
-    #[error("the backend did not answer in time")]
-    TryTimeout,
-    #[error("the request took too long")]
-    Timeout,
+    #[error("the backend did not answer within {0:?} (`timeouts.backendRequest` of the rule)")]
+    TryTimeout(Duration),
+    #[error("the request took longer than {0:?} (`timeouts.request` of the rule)")]
+    Timeout(Duration),
 }
 
 /// Where the mistake is.
@@ -99,7 +99,7 @@ impl Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
+            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::Unreachable(_) | Self::Broken(_) | Self::Switched => StatusCode::BAD_GATEWAY,
@@ -128,8 +128,8 @@ impl Refusal {
             | Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Switched
-            | Self::TryTimeout
-            | Self::Timeout => Side::Backend,
+            | Self::TryTimeout(_)
+            | Self::Timeout(_) => Side::Backend,
         }
     }
 
@@ -154,7 +154,7 @@ impl Refusal {
             Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => {
                 "The service is not available at the moment."
             }
-            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout | Self::Timeout => {
+            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
                 "The service did not answer in time."
             }
             Self::Unreachable(_) | Self::Broken(_) | Self::Switched => "The service gave no valid answer.",

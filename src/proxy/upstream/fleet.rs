@@ -17,7 +17,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::vitals::{Change, Vitals};
+use super::{
+    failures::Failures,
+    vitals::{Change, Vitals},
+};
 use crate::{
     model::{BackendPolicy, Balancing, Ejection, EndpointTls, HealthReport, Scheme},
     route::{
@@ -29,6 +32,8 @@ use crate::{
 /// Every backend that is watched, by name.
 #[derive(Debug)]
 pub(in crate::proxy) struct Fleet {
+    /// Of all endpoints, watched or not.
+    pub(in crate::proxy) failures: Failures,
     workers: usize,
     groups: Mutex<BTreeMap<Arc<str>, Arc<Group>>>,
     /// Endpoints that another process has found healthy, by backend; each until it is met.
@@ -97,6 +102,7 @@ pub(in crate::proxy) struct Seen {
 impl Fleet {
     pub(in crate::proxy) fn new(workers: usize) -> Self {
         Self {
+            failures: Failures::default(),
             workers,
             groups: Mutex::default(),
             vouched: Mutex::default(),

@@ -229,8 +229,15 @@ fn why_none(slots: &[Slot], now: Instant) -> Arc<str> {
     let endpoint = |slot: &Slot| {
         let health = slot.watched.as_ref()?.member.vitals().health(now);
         let message = format!("{}: endpoint `{}` {}", health.reason, slot.name, health.message);
-        let (name, weight) = (slot.name.clone(), slot.weight);
-        Some(EndpointReport { name, address: None, state: health.state, message, weight, checks: None })
+        Some(EndpointReport {
+            name: slot.name.clone(),
+            address: None,
+            state: health.state,
+            message,
+            weight: slot.weight,
+            checks: None,
+            last_failure: None,
+        })
     };
     let endpoints = slots.iter().filter_map(endpoint).collect();
     BackendReport { name: Arc::default(), resolved: String::new(), endpoints }.why_empty().into()

@@ -307,6 +307,7 @@ impl Worker {
             }
         }
         self.upstreams.expire(now, limits);
+        self.upstreams.tell();
         let mut tasks = self.tasks.borrow_mut();
         while self.reap(&mut tasks).is_some() {}
         drop(tasks);

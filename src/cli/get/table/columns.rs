@@ -144,7 +144,8 @@ fn endpoints(width: Width) -> Vec<Column> {
         columns.push(Column { header: "WEIGHT", cell: |item, _| text(&item["status"]["weight"]) });
     }
     let message = |item: &Value, now| {
-        format!("{}{}", text(&item["status"]["message"]), next_check(&item["status"], now))
+        let status = &item["status"];
+        with_failure(format!("{}{}", text(&status["message"]), next_check(status, now)), status, now)
     };
     columns.push(Column { header: "MESSAGE", cell: message });
     columns
@@ -210,6 +211,31 @@ pub fn next_check(endpoint: &Value, now: i64) -> String {
     // What came of the checks since then is not known; that they go on is.
     let since = (now - last.as_second()).max(0);
     format!(" (next check in {} s)", interval - since % interval)
+}
+
+/// A sentence about an endpoint, and one about the last request that it failed, if it has.
+pub fn with_failure(mut sentence: String, endpoint: &Value, now: i64) -> String {
+    if let Some(failure) = failure(&endpoint["lastFailure"], now) {
+        let between = if sentence.is_empty() { "" } else { "; " };
+        sentence = format!("{sentence}{between}{failure}");
+    }
+    sentence
+}
+
+/// `the last request to it failed 3s ago: cannot connect …; the client got 502; nothing listens there …`, or, where others
+/// were answered since, that this is past.
+fn failure(failure: &Value, now: i64) -> Option<String> {
+    let message = failure["message"].as_str()?;
+    let ago = age(&failure["time"], now);
+    let got = match failure["status"].as_u64() {
+        Some(status) => format!("the client got {status}"),
+        None => "it was tried again".to_owned(),
+    };
+    Some(if failure["answeredSince"] == true {
+        format!("a request to it failed {ago} ago ({message}; {got}), later ones were answered")
+    } else {
+        format!("the last request to it failed {ago} ago: {message}; {got}; {}", text(&failure["hint"]))
+    })
 }
 
 /// Where it was written, and whether that place holds something invalid now.

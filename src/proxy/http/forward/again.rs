@@ -64,9 +64,10 @@ impl Tries {
         backend: &Backend,
         slot: &Slot,
     ) -> Result<(), Refusal> {
-        worker.metrics.upstream_errors(&backend.name, "timeout").add(1);
+        let refusal = self.late_try();
+        self.blame(worker, (backend, slot), &refusal);
         if !self.repeat(Repeat::Asked) {
-            return Err(Refusal::TryTimeout);
+            return Err(refusal);
         }
         self.leave(backend, slot);
         worker.metrics.retries(&backend.name).add(1);
@@ -79,6 +80,6 @@ impl Tries {
         let until = Instant::now() + retries.pause(self.repeats, worker.random());
         let whole = self.whole().unwrap_or(until);
         tokio::time::sleep_until(until.min(whole)).await;
-        if whole < until { Err(Refusal::Timeout) } else { Ok(()) }
+        if whole < until { Err(self.late()) } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
 //! What people and programs get to see.
 
-use std::io;
+use std::{io, time::Duration};
 
 use super::*;
 
@@ -44,8 +44,8 @@ fn each_refusal_has_its_status() {
         (Refusal::NoEndpoint(reason), 503, Side::Backend),
         (Refusal::Unreachable(Failure::Connect(io::ErrorKind::ConnectionRefused.into())), 502, Side::Backend),
         (Refusal::Unreachable(Failure::ConnectTimeout), 504, Side::Backend),
-        (Refusal::TryTimeout, 504, Side::Backend),
-        (Refusal::Timeout, 504, Side::Backend),
+        (Refusal::TryTimeout(Duration::from_secs(1)), 504, Side::Backend),
+        (Refusal::Timeout(Duration::from_secs(1)), 504, Side::Backend),
         (Refusal::Switched, 502, Side::Backend),
     ] {
         assert_eq!((refusal.status().as_u16(), refusal.side()), (status, side), "{refusal}");

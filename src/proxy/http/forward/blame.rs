@@ -1,0 +1,98 @@
+//! Which endpoint a failed try is told of, and what its client got in the end.
+
+use std::{io, time::Duration};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::{Refusal, Tries, Trouble};
+use crate::{
+    model::Fault,
+    proxy::{
+        upstream::{Backend, Failure, Slot},
+        worker::Worker,
+    },
+};
+
+impl Tries {
+    /// Endpoints that one request is remembered for; who tries more has other worries.
+    const BLAMED: usize = 8;
+
+    /// Takes note of what an endpoint did to the request, for metrics and for people.
+    pub(in crate::proxy::http) fn blame(
+        &mut self,
+        worker: &Worker,
+        (backend, slot): (&Backend, &Slot),
+        refusal: &Refusal,
+    ) {
+        let Some(fault) = fault(refusal) else { return };
+        worker.metrics.upstream_errors(&backend.name, fault.kind()).add(1);
+        let failed = worker.upstreams.failed(slot, fault, refusal.to_string());
+        let blamed = &mut self.trouble().blamed;
+        blamed.retain(|before| !before.is_of_same(&failed));
+        if blamed.len() < Self::BLAMED {
+            blamed.push(failed);
+        }
+    }
+
+    /// Takes note of the error that the client got in the end.
+    pub(in crate::proxy::http) fn settle(&mut self, worker: &Worker, status: StatusCode) {
+        let Some(trouble) = &mut self.trouble else { return };
+        for mut failed in trouble.blamed.drain(..) {
+            failed.status = Some(status.as_u16());
+            worker.upstreams.note(failed);
+        }
+    }
+
+    pub(super) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    pub(super) fn take_last(&mut self) -> Option<(Refusal, Instant)> {
+        self.trouble.as_mut()?.last.take()
+    }
+
+    /// The whole exchange has taken too long.
+    pub(super) fn late(&self) -> Refusal {
+        Refusal::Timeout(self.timeouts.request.unwrap_or(Duration::ZERO))
+    }
+
+    /// This try has taken too long.
+    pub(super) fn late_try(&self) -> Refusal {
+        Refusal::TryTimeout(self.timeouts.backend_request.unwrap_or(Duration::ZERO))
+    }
+}
+
+/// What the endpoint has done, if it was the endpoint.
+fn fault(refusal: &Refusal) -> Option<Fault> {
+    match refusal {
+        Refusal::Unreachable(Failure::ConnectTimeout) => Some(Fault::ConnectTimeout),
+        Refusal::Unreachable(Failure::Refused(_)) | Refusal::Broken(Failure::Refused(_)) => {
+            Some(Fault::RequestRefused)
+        }
+        Refusal::Unreachable(Failure::Connect(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Some(Fault::ConnectionRefused)
+        }
+        Refusal::Unreachable(_) => Some(Fault::NoConnection),
+        Refusal::Broken(Failure::Invalid(_)) | Refusal::Switched => Some(Fault::InvalidResponse),
+        Refusal::Broken(_) => Some(Fault::Reset),
+        Refusal::TryTimeout(_) | Refusal::Timeout(_) => Some(Fault::Timeout),
+        Refusal::Method
+        | Refusal::Host(_)
+        | Refusal::Path(_)
+        | Refusal::Fields
+        | Refusal::Length
+        | Refusal::Upgrade
+        | Refusal::Upload
+        | Refusal::NoListener
+        | Refusal::NoRoute(_)
+        | Refusal::Misdirected
+        | Refusal::InvalidRule(_)
+        | Refusal::InvalidBackend(_)
+        | Refusal::NoBackend
+        | Refusal::Rewritten
+        | Refusal::NoEndpoint(_)
+        | Refusal::Crowded
+        | Refusal::Overloaded(_) => None,
+    }
+}
