@@ -172,7 +172,7 @@ fn table_of(rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
 }
 
 /// A table whose one listener is on these addresses.
-fn table_on(sockets: Vec<SocketAddr>, rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
+pub(super) fn table_on(sockets: Vec<SocketAddr>, rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> Table {
     let mut builder = TableBuilder::default();
     let listener = builder.listener(ListenerSpec {
         sockets,
@@ -192,7 +192,7 @@ fn table_on(sockets: Vec<SocketAddr>, rules: Vec<(&[HttpMatch], Arc<Rule>)>) -> 
     builder.build()
 }
 
-fn prefix_match(prefix: &str) -> HttpMatch {
+pub(super) fn prefix_match(prefix: &str) -> HttpMatch {
     let path = PathMatch::Prefix(prefix.strip_suffix('/').unwrap_or(prefix).into());
     HttpMatch { path, method: None, headers: Vec::new(), query: Vec::new() }
 }

@@ -354,48 +354,4 @@ impl Worker {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::runtime::{Builder, LocalOptions};
-
-    use super::*;
-    use crate::{
-        proxy::{Config, tls::Terminator},
-        runtime::live::live,
-        telemetry::Metrics,
-    };
-
-    #[test]
-    fn a_panic_costs_its_connection_and_is_counted() {
-        let metrics = Metrics::new();
-        let runtime =
-            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-        runtime.block_on(async {
-            let config = Arc::new(Config::default());
-            let table = live(Table::default()).1;
-            let own = (Arc::default(), Terminator::new(None));
-            let worker = Worker::new(0, config, &table, (&metrics, None), own);
-            worker.tasks.borrow_mut().spawn_local("connection", async { panic!("lost at sea") });
-            while !worker.tasks.borrow().is_empty() {
-                yield_now().await;
-                worker.tick();
-            }
-        });
-        assert!(metrics.render().contains("portolan_panics_total 1"));
-    }
-
-    #[test]
-    fn a_worker_that_cannot_accept_any_more_ends() {
-        let runtime =
-            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-        let end = runtime.block_on(async {
-            let table = live(Table::default()).1;
-            let own = (Arc::default(), Terminator::new(None));
-            let worker = Worker::new(0, Arc::default(), &table, (&Metrics::new(), None), own);
-            worker.tasks.borrow_mut().spawn_local(ACCEPT, async { panic!("lost at sea") });
-            let (_commands, heard) = mpsc::unbounded_channel();
-            let news = watch::channel(0).1;
-            run(Rc::new(worker), table, heard, news).await
-        });
-        assert_eq!(end, Err("lost at sea".to_owned()));
-    }
-}
+mod tests;
