@@ -237,8 +237,8 @@ impl Item {
 // === impl Filter ===
 
 impl Filter {
-    /// An endpoint goes by its backend's name too, a backend by its name without the port, an event by its object's, a
-    /// container by its id.
+    /// An endpoint goes by its backend's name too, a backend by its name without the port, an event by its object's, with
+    /// or without a port, a container by its id.
     pub fn takes(&self, item: &Item) -> bool {
         let names = |namespace: &str, names: &[&str]| {
             self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
@@ -267,7 +267,7 @@ impl Filter {
             Item::Event(event) => {
                 let number = event.number.to_string();
                 match &event.object {
-                    Some(id) => names(&id.namespace, &[&id.name, &number]),
+                    Some(id) => names(&id.namespace, &[&id.name, without_port(&id.name), &number]),
                     None => names("", &[&number]),
                 }
             }

@@ -103,12 +103,20 @@ fn backends(object: &Value) -> Vec<(String, String)> {
     names
 }
 
+/// The events of an object; of a backend, and of the object that stands for it.
 async fn events(client: &Client, object: &Value) -> anyhow::Result<Vec<Value>> {
     let name = text(&object["metadata"]["name"]);
+    let is_backend = !object["status"]["resolved"].is_null();
+    let bare = name.rsplit_once(':').map_or(&*name, |(bare, _)| bare);
+    let asked = if is_backend { bare } else { &*name };
     let namespace = object["metadata"]["namespace"].as_str();
-    let query = [("namespace", namespace), ("name", Some(name.as_str()))];
+    let query = [("namespace", namespace), ("name", Some(asked))];
     let mut events = client.list(&list_path("events", &query)).await?;
-    events.retain(|event| event["involvedObject"]["kind"] == object["kind"]);
+    events.retain(|event| {
+        let (of, kind) = (&event["involvedObject"], &object["kind"]);
+        let is_endpoints = is_backend && of["kind"] == "Backend" && of["name"] == *name;
+        is_endpoints || (of["kind"] == *kind && (of["name"] == *name || of["name"] == bare))
+    });
     Ok(events.split_off(events.len().saturating_sub(MOST_EVENTS)))
 }
 

@@ -1,5 +1,6 @@
 //! What differs between two reports, as a reviewer would want it told. Pure.
 
+pub(super) mod endpoints;
 #[cfg(test)]
 mod tests;
 
@@ -50,7 +51,7 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
         all.push(Difference { kind, subject: id.to_string(), origin, sentence, details });
     }
     for (name, (before, after)) in paired(&before.backends, &after.backends) {
-        let details = endpoints(before.map(|b| &**b), after.map(|b| &**b));
+        let details = endpoint_lines(before.map(|b| &**b), after.map(|b| &**b));
         if !details.is_empty() {
             let kind = match (before, after) {
                 (None, _) => DifferenceKind::Added,
@@ -58,7 +59,12 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<Difference> {
                 (Some(_), Some(_)) => DifferenceKind::Changed,
             };
             let (subject, origin) = (format!("endpoints of {name}"), String::new());
-            let sentence = format!("the endpoints of {name} change");
+            let turns =
+                before.zip(after).map_or_else(Vec::new, |(before, after)| endpoints::turns(before, after));
+            let sentence = match &*turns {
+                [only] => only.sentence.clone(),
+                [] | [..] => format!("the endpoints of {name} change"),
+            };
             all.push(Difference { kind, subject, origin, sentence, details });
         }
     }
@@ -92,6 +98,35 @@ pub(super) fn object_sentence(kind: DifferenceKind, meta: &Meta) -> String {
 /// The words of `portolan check`.
 pub(super) fn problem_sentence(problem: &Problem) -> String {
     format!("{}: {}", problem.origin, problem.message)
+}
+
+/// Which listeners of an object came and went: the reason of the event, and the sentence.
+pub(super) fn listener_sentences(
+    before: &Status,
+    after: &Status,
+    meta: &Meta,
+) -> Vec<(&'static str, String)> {
+    let Meta { id, origin, .. } = meta;
+    let missing = |from: &Status, in_other: &Status| -> Vec<Arc<str>> {
+        let names = from.listeners.iter().map(|listener| &listener.name);
+        names.filter(|name| !in_other.listeners.iter().any(|other| other.name == **name)).cloned().collect()
+    };
+    let new = missing(after, before).into_iter();
+    let new = new.map(|name| ("ListenerAdded", format!("listener `{name}` of {id} is new ({origin})")));
+    let gone = missing(before, after).into_iter();
+    new.chain(gone.map(|name| ("ListenerRemoved", format!("listener `{name}` of {id} is gone")))).collect()
+}
+
+/// That a backend that no document writes came or went, because routes refer to it or do not any more.
+pub(super) fn backend_sentence(kind: DifferenceKind, backend: &BackendReport) -> String {
+    let BackendReport { name, resolved, .. } = backend;
+    match kind {
+        DifferenceKind::Added => format!("backend {name} is new ({resolved}): {}", backend.counts()),
+        DifferenceKind::Changed | DifferenceKind::Invalid => {
+            format!("backend {name} has changed ({resolved})")
+        }
+        DifferenceKind::Removed => format!("backend {name} is gone: no route refers to it any more"),
+    }
 }
 
 /// What has become of the requests for a container, if it is something else than before, with the reason of the event.
@@ -153,7 +188,7 @@ fn lists(before: &[String], after: &[String]) -> Vec<String> {
     gone.chain(new).collect()
 }
 
-fn endpoints(before: Option<&BackendReport>, after: Option<&BackendReport>) -> Vec<String> {
+fn endpoint_lines(before: Option<&BackendReport>, after: Option<&BackendReport>) -> Vec<String> {
     let lines = |backend: Option<&BackendReport>| -> Vec<String> {
         let endpoints = backend.map_or(&[][..], |backend| &backend.endpoints);
         let line = |endpoint: &EndpointReport| {

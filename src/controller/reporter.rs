@@ -9,9 +9,9 @@ use super::{difference, failures};
 use crate::{
     config,
     model::{
-        Condition, ContainerReport, Difference, DifferenceKind, EventReport, FailureReport, LeftAlone,
-        ObjectReport, Origin, Problem, Report, ResourceId, Severity, SourceReport, Status, Truth, Workload,
-        WorkloadId,
+        BackendReport, Condition, ContainerReport, Difference, DifferenceKind, EventReport, FailureReport,
+        Kind, LeftAlone, ObjectReport, Origin, Problem, Report, ResourceId, Severity, SourceReport, Status,
+        Truth, Workload, WorkloadId,
     },
     plan::{Plan, WorkloadPlan},
 };
@@ -130,6 +130,7 @@ impl Reporter {
             });
         }
         let containers = self.containers(&facts, &mut plan.workloads, &mut changes);
+        note_backends(&self.last, &plan.backends, &facts, &mut changes);
         note_problems(&self.last.problems, &facts.problems, &mut changes);
         let report = Report {
             generation: facts.generation,
@@ -183,7 +184,8 @@ impl Reporter {
 
     /// Logs the changes and keeps them as events.
     fn tell(&mut self, changes: Vec<Change>, time: i64) {
-        let many = changes.len() > Self::MAX_LINES;
+        let loud = changes.iter().filter(|change| change.weight != Weight::Quiet).count();
+        let many = loud > Self::MAX_LINES;
         if many {
             tracing::info!(changes = changes.len(), "many objects changed; `portolan get events` lists them");
         }
@@ -206,6 +208,60 @@ impl Reporter {
             }));
         }
     }
+}
+
+/// Says which backends came and went, and what has become of the endpoints of those that stay.
+fn note_backends(
+    last: &Report,
+    now: &BTreeMap<Arc<str>, Arc<BackendReport>>,
+    facts: &Facts<'_>,
+    changes: &mut Vec<Change>,
+) {
+    let id = |name: &str| {
+        let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+        ResourceId::new(Kind::Backend, namespace, name)
+    };
+    let names: BTreeSet<&str> = facts.workloads.values().map(|workload| &*workload.name).collect();
+    for (name, backend) in now {
+        let Some(before) = last.backends.get(name) else {
+            note_backend(id(name), (DifferenceKind::Added, backend), facts, changes);
+            continue;
+        };
+        if Arc::ptr_eq(before, backend) {
+            continue;
+        }
+        for turn in difference::endpoints::turns(before, backend) {
+            // What becomes of a container is told in the log with the container.
+            let is_told = turn.names.iter().all(|name| names.contains(&**name));
+            let weight = match (is_told, turn.is_bad) {
+                (true, _) => Weight::Quiet,
+                (false, true) => Weight::Warning,
+                (false, false) => Weight::News,
+            };
+            let object = Some(id(name));
+            changes.push(Change { object, reason: turn.reason, message: turn.sentence, weight });
+        }
+    }
+    for (name, backend) in last.backends.iter().filter(|(name, _)| !now.contains_key(*name)) {
+        note_backend(id(name), (DifferenceKind::Removed, backend), facts, changes);
+    }
+}
+
+/// Says that a backend came or went, unless an object stands for it, of which that is told.
+fn note_backend(
+    id: ResourceId,
+    (kind, backend): (DifferenceKind, &BackendReport),
+    facts: &Facts<'_>,
+    changes: &mut Vec<Change>,
+) {
+    let bare = id.name.rsplit_once(':').map_or(&*id.name, |(name, _)| name);
+    let is_object = |kind| facts.objects.contains_key(&ResourceId::new(kind, &id.namespace, bare));
+    if is_object(Kind::Backend) || is_object(Kind::Service) {
+        return;
+    }
+    let reason = if kind == DifferenceKind::Added { "BackendAdded" } else { "BackendRemoved" };
+    let message = difference::backend_sentence(kind, backend);
+    changes.push(Change { object: Some(id), reason, message, weight: Weight::Quiet });
 }
 
 fn is_same(before: &ObjectReport, object: &config::Object, status: &Arc<Status>) -> bool {
@@ -339,3 +395,6 @@ fn note_container(before: Option<&ContainerReport>, now: &ContainerReport, chang
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
