@@ -11,6 +11,8 @@ mod implicit;
 mod keeper;
 mod reporter;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::{

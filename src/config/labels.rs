@@ -113,7 +113,10 @@ fn left_alone_by_nature(workload: &Workload, settings: &LabelSettings) -> Option
     let (reason, message) = if settings.own.as_ref() == Some(&workload.id) {
         ("Own", "it is Portolan's own container, which is never exposed")
     } else if workload.is_one_off() {
-        ("OneOff", "`docker compose run` made it: such containers never get requests")
+        (
+            "OneOff",
+            "`docker compose run` made it: such containers never get requests; `docker compose up` makes those that do",
+        )
     } else {
         return None;
     };
@@ -128,7 +131,10 @@ fn left_alone_by_will(
 ) -> Option<LeftAlone> {
     let name = &workload.name;
     let (reason, message) = match (enable, settings.expose_by_default, workload.phase) {
-        (Some(false), _, _) => ("Disabled", "its label `portolan.enable` is `false`".to_owned()),
+        (Some(false), _, _) => (
+            "Disabled",
+            "its label `portolan.enable` is `false`; recreate it without to expose it".to_owned(),
+        ),
         (None, Exposure::Enabled, _) => {
             let words =
                 "containers are not exposed by default here; the label `portolan.enable=true` exposes it";
@@ -137,7 +143,11 @@ fn left_alone_by_will(
         (_, _, Phase::Created) => {
             ("NotStarted", format!("it has not been started; `docker start {name}` starts it"))
         }
-        (_, _, Phase::Dead) => ("Dead", "it is dead or being removed".to_owned()),
+        (_, _, Phase::Dead) => {
+            let words =
+                format!("it is dead or being removed; `docker rm --force {name}` removes what is left of it");
+            ("Dead", words)
+        }
         (
             _,
             _,

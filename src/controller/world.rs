@@ -193,7 +193,8 @@ impl World {
                     tracing::warn!(source = "docker", "cannot be used: {error}; it is tried again for ever");
                 }
                 self.engine_lost = true;
-                self.note_source("docker", (false, error.to_string()));
+                let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                self.note_source("docker", (false, format!("{error}{remedy}")));
             }
             Notice::Degraded { error } => {
                 tracing::warn!(
@@ -319,6 +320,13 @@ impl World {
     /// The containers as the engine tells of them.
     pub(super) fn containers(&mut self) -> BTreeMap<WorkloadId, Arc<Workload>> {
         self.store.snapshot()
+    }
+
+    /// As if Portolan ran there.
+    #[cfg(test)]
+    pub(super) fn place(&mut self, placement: Placement) {
+        self.snapshot.settings.placement = placement;
+        self.translated = None;
     }
 
     pub(super) fn placement(&self) -> &Placement {

@@ -25,6 +25,8 @@ use futures::{
 };
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub use self::inspect::recorded;
 use self::machine::{Input, Machine, Order};
 pub use self::{
     act::Act,

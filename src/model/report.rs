@@ -193,7 +193,7 @@ impl BackendReport {
             .next();
         match first {
             Some(message) => format!("{} ({message})", self.others()),
-            None => "no endpoint fits".into(),
+            None => "no endpoint fits: start a container that it selects, or write an address".into(),
         }
     }
 

@@ -204,7 +204,8 @@ impl<'a> Backends<'a> {
             Some(other) => format!(
                 "; there is one in namespace `{other}`: write `namespace: {other}` and allow it with a ReferenceGrant"
             ),
-            None => String::new(),
+            None if *kind == Kind::Backend => ": correct it, or write one".to_owned(),
+            None => ": correct it, or start a container or write a Backend of that name".to_owned(),
         };
         let places = if *kind == Kind::Backend { "Backend" } else { PLACES };
         Failure {

@@ -139,9 +139,14 @@ fn is_running(workload: &Workload) -> Result<(), Refusal> {
     let hint = match workload.phase {
         Phase::Paused => Some(format!("`docker unpause {name}` lets it serve again")),
         Phase::Created | Phase::Exited => Some(format!("`docker start {name}` starts it")),
-        Phase::Restarting if workload.is_crash_looping => Some(format!("`docker logs {name}` shows why")),
+        Phase::Restarting => Some(format!("`docker logs {name}` shows why it ends")),
         Phase::Draining => Some(format!("`portolan drain --cancel {name}` lets it serve again")),
-        Phase::Running | Phase::Terminating | Phase::Restarting | Phase::Dead | Phase::Gone => None,
+        Phase::Terminating => Some(format!("`docker start {name}` starts it again once it has ended")),
+        Phase::Dead => Some(format!("`docker rm --force {name}` removes what is left of it")),
+        Phase::Gone => Some(format!(
+            "`docker run --name {name} …`, or `docker compose up --detach` where Compose made it, makes it again"
+        )),
+        Phase::Running => None,
     };
     Err(Refusal { state, reason, message, hint })
 }
@@ -215,7 +220,7 @@ impl<'a> Locator<'a> {
             NetworkMode::None => Err(unreachable(
                 "NoNetwork",
                 format!("container `{}` has no network (`network_mode: none`)", self.workload.name),
-                "attach it to a network that Portolan can reach",
+                "recreate it without that, on a network that Portolan can reach",
             )),
             NetworkMode::Networks | NetworkMode::Container(_) => {
                 match (network, &self.snapshot.settings.placement) {

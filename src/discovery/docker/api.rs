@@ -128,6 +128,18 @@ impl Error {
         }
     }
 
+    /// What an operator can do about it, where the words do not say so.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { source, .. } if root(source).contains("Permission denied") => {
+                Some("let this process open the socket: run it as root, or in the socket's group (`docker`)")
+            }
+            Self::Unreachable { .. } => Some("start the engine, or say where it is with `--docker`"),
+            Self::Timeout { .. } => Some("the engine is stuck or overloaded: its own log says why"),
+            Self::Refused { .. } | Self::Status { .. } | Self::Unreadable { .. } | Self::Ended => None,
+        }
+    }
+
     /// Whether it concerns one answer and not the engine: the rest goes on.
     pub fn is_local(&self) -> bool {
         match self {

@@ -70,6 +70,17 @@ pub fn inspected(container: ContainerInspectResponse) -> Option<Inspected> {
     })
 }
 
+/// One that an engine has told of, for tests: `tests/fixtures/docker` has them.
+///
+/// # Panics
+/// Where there is no such fixture.
+#[cfg(test)]
+pub fn recorded(name: &str) -> Inspected {
+    let path = format!("{}/tests/fixtures/docker/inspect-{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    inspected(serde_json::from_str(&text).unwrap()).unwrap()
+}
+
 /// Reads one entry of the list. `None` without an id.
 pub fn sighting(summary: ContainerSummary) -> Option<Sighting> {
     let id: Arc<str> = summary.id.filter(|id| !id.is_empty())?.into();

@@ -95,12 +95,14 @@ fn only_a_container_that_runs_and_is_healthy_gets_requests() {
         (
             Phase::Restarting,
             Health::Unchecked,
-            "1 down (Restarting: container `web` is being restarted)".to_owned(),
+            "1 down (Restarting: container `web` is being restarted; `docker logs web` shows why it ends)".to_owned(),
         ),
         (
             Phase::Terminating,
             Health::Healthy,
-            "1 terminating (Terminating: container `web` has been told to stop)".to_owned(),
+            "1 terminating (Terminating: container `web` has been told to stop; `docker start web` starts it again once it has \
+             ended)"
+                .to_owned(),
         ),
         (
             Phase::Exited,
@@ -110,9 +112,11 @@ fn only_a_container_that_runs_and_is_healthy_gets_requests() {
         (
             Phase::Dead,
             Health::Unchecked,
-            "1 down (Dead: container `web` is dead or being removed)".to_owned(),
+            "1 down (Dead: container `web` is dead or being removed; `docker rm --force web` removes what is left of it)".to_owned(),
         ),
-        (Phase::Gone, Health::Healthy, "1 down (Removed: container `web` has been removed)".to_owned()),
+        (Phase::Gone, Health::Healthy, "1 down (Removed: container `web` has been removed; `docker run --name web …`, or `docker compose up --detach` where \
+             Compose made it, makes it again)"
+                .to_owned()),
         (
             Phase::Running,
             Health::Starting,
@@ -139,7 +143,7 @@ fn only_a_container_that_runs_and_is_healthy_gets_requests() {
 fn a_container_that_cannot_stay_up_is_told_apart_from_one_that_is_restarted() {
     let web = Workload { is_crash_looping: true, ..container("web").phase(Phase::Restarting) };
     let why = "container `web` keeps ending within seconds of its start, and the engine keeps restarting it";
-    let told = format!("empty: 1 down (CrashLooping: {why}; `docker logs web` shows why)");
+    let told = format!("empty: 1 down (CrashLooping: {why}; `docker logs web` shows why it ends)");
     assert_eq!(found(&Placement::Host, "web", vec![web.into()]), told);
 }
 
@@ -338,8 +342,8 @@ fn the_hosts_network_is_the_hosts_address() {
 fn no_network_is_no_address() {
     assert_eq!(
         found(&Placement::Host, "web", vec![container("web").mode(NetworkMode::None).into()]),
-        "empty: 1 unreachable (NoNetwork: container `web` has no network (`network_mode: none`); attach it to a network that \
-         Portolan can reach)"
+        "empty: 1 unreachable (NoNetwork: container `web` has no network (`network_mode: none`); recreate it without that, \
+         on a network that Portolan can reach)"
     );
 }
 

@@ -35,12 +35,13 @@ fn a_missing_backend_is_answered_500_and_says_where_it_was_looked_for() {
         route("b").host("b.test").to(backend_ref("x"))
     ]);
     let why = "backendRef `web`: namespace `default` has no Backend, Service, Compose service, container or network alias \
-               of that name";
+               of that name: correct it, or start a container or write a Backend of that name";
     assert_eq!(plan.leads_to("a.test"), format!("invalid: {why}"));
     assert_eq!(plan.route_says("r", "ResolvedRefs"), format!("ResolvedRefs: False BackendNotFound: {why}"));
     assert_eq!(
         plan.route_says("b", "ResolvedRefs"),
-        "ResolvedRefs: False BackendNotFound: backendRef `x`: namespace `default` has no Backend of that name"
+        "ResolvedRefs: False BackendNotFound: backendRef `x`: namespace `default` has no Backend of that name: correct it, \
+         or write one"
     );
 }
 
@@ -271,7 +272,10 @@ fn a_service_without_a_selector_selects_nothing() {
         service("none", ServiceKind::Selector(BTreeMap::new())).port(80, 80),
         route("r").to(service_ref("none:80")),
     ]);
-    assert_eq!(plan.leads_to("a.test"), "empty: no endpoint fits");
+    assert_eq!(
+        plan.leads_to("a.test"),
+        "empty: no endpoint fits: start a container that it selects, or write an address"
+    );
 }
 
 #[test]

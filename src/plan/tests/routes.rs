@@ -84,8 +84,9 @@ fn every_reference_that_failed_is_named_once() {
     assert_eq!(
         plan.route_says("r", "ResolvedRefs"),
         format!(
-            "ResolvedRefs: False BackendNotFound: backendRef `a`: namespace `default` has no {places} of that name; \
-             backendRef `b`: namespace `default` has no Backend of that name"
+            "ResolvedRefs: False BackendNotFound: backendRef `a`: namespace `default` has no {places} of that name: \
+             correct it, or start a container or write a Backend of that name; backendRef `b`: namespace `default` has no \
+             Backend of that name: correct it, or write one"
         )
     );
 }
@@ -121,7 +122,7 @@ fn a_route_says_which_backends_have_no_endpoint_and_why() {
     assert_eq!(plan.leads_to("a.test"), format!("empty: {why}"));
     assert_eq!(
         plan.route_says("none", "Ready"),
-        "Ready: False NoReadyEndpoint: backend `default/none`: no endpoint fits"
+        "Ready: False NoReadyEndpoint: backend `default/none`: no endpoint fits: start a container that it selects, or write an address"
     );
     // The reference is good all the same: 503, not 500.
     assert_eq!(plan.route_says("r", "Accepted"), "Accepted: True Accepted");

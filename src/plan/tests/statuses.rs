@@ -68,7 +68,10 @@ fn a_service_counts_the_endpoints_of_each_port() {
         ready("good"),
         "Ready: True Ready: port 80: 1 of 1 endpoints are ready; port 81: 1 of 1 endpoints are ready"
     );
-    assert_eq!(ready("empty"), "Ready: False NoReadyEndpoint: port 80: no endpoint fits");
+    assert_eq!(
+        ready("empty"),
+        "Ready: False NoReadyEndpoint: port 80: no endpoint fits: start a container that it selects, or write an address"
+    );
     assert_eq!(
         ready("portless"),
         "Ready: False NoReadyEndpoint: it has no ports, so no backendRef can name one: write `spec.ports`"

@@ -4,12 +4,6 @@ use serde_json::json;
 
 use super::*;
 
-fn recorded(name: &str) -> Inspected {
-    let path = format!("{}/tests/fixtures/docker/inspect-{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    inspected(serde_json::from_str(&text).unwrap()).unwrap()
-}
-
 fn read(value: serde_json::Value) -> Inspected {
     inspected(serde_json::from_value(value).unwrap()).unwrap()
 }
