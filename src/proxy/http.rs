@@ -432,7 +432,7 @@ fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Re
 
 /// Takes note of a request that could not even be read; it was answered with 400 or 431 already.
 pub(super) fn unreadable(worker: &Worker, connection: &Connection) {
-    worker.no_series().requests(&worker.metrics, StatusCode::BAD_REQUEST.as_u16(), "OTHER").add(1);
+    worker.no_series().count(&worker.metrics, StatusCode::BAD_REQUEST.as_u16(), "OTHER");
     worker.log_unreadable(connection.peer);
 }
 

@@ -3,6 +3,7 @@
 
 pub(super) mod body;
 pub(super) mod fields;
+pub(super) mod input;
 pub(super) mod output;
 pub(super) mod request;
 pub(super) mod response;

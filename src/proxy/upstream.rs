@@ -35,7 +35,7 @@ use std::{
 use http::{request::Parts, uri};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{config::Limits, tls::Connector};
+use super::{config::Limits, socket::Room, tls::Connector};
 use crate::{
     model::{CertifiedKey, ProxyProtocol, Scheme},
     route::{self, Address, Identity, Table},
@@ -69,6 +69,8 @@ pub(super) struct Upstreams {
     /// This worker's number.
     worker: usize,
     noticed: RefCell<Noticed>,
+    /// Where this worker's connections read to.
+    pub(super) room: Rc<Room>,
 }
 
 /// What lasts of an endpoint as long as its identity does.
@@ -94,6 +96,8 @@ pub(super) struct Endpoint {
     is_doubted: Cell<bool>,
     shared: multiplex::Pool,
     tasks: Rc<RefCell<Tasks>>,
+    /// Where its connections read to.
+    room: Rc<Room>,
 }
 
 /// What a backend says of connections that wait.
@@ -185,7 +189,7 @@ impl Upstreams {
         let slot = |(index, endpoint): (usize, &route::Endpoint)| {
             let identity = endpoint.identity(client);
             let state = endpoints.entry(identity).or_insert_with_key(|identity| {
-                Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks)))
+                Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks, &self.room)))
             });
             state.keeping.set(keeping);
             state.is_gone.set(false);
@@ -279,7 +283,7 @@ impl Endpoint {
     fn new(
         identity: &Identity,
         most_idle: usize,
-        (told, tasks): (&Arc<Notify>, &Rc<RefCell<Tasks>>),
+        (told, tasks, room): (&Arc<Notify>, &Rc<RefCell<Tasks>>, &Rc<Room>),
     ) -> Self {
         let stir = Arc::new(Stir::new(told));
         let waker = stir.clone().into();
@@ -301,6 +305,7 @@ impl Endpoint {
             is_doubted: Cell::new(true),
             shared,
             tasks,
+            room: room.clone(),
         }
     }
 

@@ -6,7 +6,7 @@ mod random;
 mod run;
 
 use std::{
-    cell::{Cell, Ref, RefCell, RefMut},
+    cell::{Cell, Ref, RefCell},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -58,8 +58,6 @@ pub(super) struct Worker {
     protocols: [Arc<Count>; 3],
     /// What answers are dated with.
     date: RefCell<Date>,
-    /// Where connections read into.
-    room: RefCell<Box<[u8]>>,
     /// The time of the last tick: asking for the real one costs too much where a fraction of a second does not matter.
     now: Cell<Instant>,
     /// By number of arrival.
@@ -73,9 +71,6 @@ pub(super) struct Worker {
     /// Why this worker cannot go on.
     fault: RefCell<Option<String>>,
 }
-
-/// The room that connections share to read into: a record of TLS.
-const ROOM: usize = 16 << 10;
 
 /// A request that waits for an endpoint.
 pub(super) struct Held<'w>(&'w Worker);
@@ -98,7 +93,6 @@ impl Worker {
             now: Cell::new(Instant::now()),
             cache: RefCell::new(Cache::new(&metrics)),
             date: RefCell::new(Date::now()),
-            room: RefCell::new(vec![0; ROOM].into()),
             upstreams: Upstreams::new(fleet, number),
             budgets: Budgets::default(),
             terminator,
@@ -156,11 +150,6 @@ impl Worker {
     /// Today's date, for a field (RFC 9110 section 6.6.1).
     pub(super) fn date(&self) -> Ref<'_, [u8]> {
         Ref::map(self.date.borrow(), Date::text)
-    }
-
-    /// Room to read into, until something else is read.
-    pub(super) fn room(&self) -> RefMut<'_, [u8]> {
-        RefMut::map(self.room.borrow_mut(), |room| &mut **room)
     }
 
     /// Now, to the length of a tick.

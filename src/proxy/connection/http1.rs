@@ -15,10 +15,8 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio_util::io::poll_read_buf;
 
 use super::{
     super::{
@@ -27,6 +25,7 @@ use super::{
             Keeps, Length,
             body::{Decoder, Encoder},
             fields,
+            input::Input,
             output::Output,
             request::{self, Head},
             response::{self, Asked},
@@ -40,14 +39,11 @@ use super::{
 pub(super) struct Wire {
     worker: Rc<Worker>,
     io: ClientIo,
-    /// What was read and not yet taken.
-    input: BytesMut,
+    input: Input,
     /// Bytes of the input that were looked at, without a whole head in them.
     seen: usize,
     /// What of the request's body is to come.
     upload: Decoder,
-    /// Whether the last reading filled all the room that there was.
-    is_hungry: bool,
     /// The client sends its body when it is told to.
     owes_continue: bool,
     output: Output,
@@ -83,7 +79,7 @@ pub(super) async fn serve(
             Some(tunnel) => {
                 io.ignore_framing();
                 connection.speaks_http2.set(true);
-                tunnel.run(connection, io, input.freeze()).await;
+                tunnel.run(connection, io, input.bytes.freeze()).await;
             }
             None => super::linger(connection, &mut io).await,
         },
@@ -161,8 +157,6 @@ async fn exchange(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>, head: H
 // === impl Wire ===
 
 impl Wire {
-    /// For what comes in one go and does not fit the worker's own room.
-    const HUNGRY: usize = 64 << 10;
     /// Of a body that nobody wants, so that its connection can be kept.
     const DISCARD: usize = 64 << 10;
 
@@ -170,10 +164,9 @@ impl Wire {
         Self {
             worker: worker.clone(),
             io,
-            input: BytesMut::new(),
+            input: Input::new(&worker.upstreams.room),
             seen: 0,
             upload: Decoder::none(),
-            is_hungry: false,
             owes_continue: false,
             output: Output::default(),
             is_last: false,
@@ -184,10 +177,10 @@ impl Wire {
     fn poll_head(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Result<Head, Ended>> {
         let most = self.worker.config.limits.head_bytes;
         loop {
-            if self.input.len() > self.seen {
-                match request::read(&mut self.input, self.seen, most) {
+            if self.input.bytes.len() > self.seen {
+                match request::read(&mut self.input.bytes, self.seen, most) {
                     Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                    Ok(None) => self.seen = self.input.len(),
+                    Ok(None) => self.seen = self.input.bytes.len(),
                     Err(status) => self.refuse(status),
                 }
             }
@@ -209,7 +202,7 @@ impl Wire {
         if let Err(ended) = self.hear(connection, cx) {
             return Poll::Ready(Err(ended));
         }
-        if self.is_last && self.input.is_empty() {
+        if self.is_last && self.input.bytes.is_empty() {
             return Poll::Ready(Err(Ended::Closed));
         }
         self.output.slim();
@@ -218,7 +211,7 @@ impl Wire {
 
     /// Says that what came is no request.
     fn refuse(&mut self, status: StatusCode) {
-        self.input.clear();
+        self.input.bytes.clear();
         self.seen = 0;
         let asked = Asked { version: Version::HTTP_11, is_head: false, keeps: Keeps::Closes };
         let date = self.worker.date();
@@ -229,29 +222,12 @@ impl Wire {
         self.owes_continue = expects && !body.is_done();
         self.upload = body;
         self.seen = 0;
-        self.let_go();
+        self.input.let_go();
         self.worker.clone()
     }
 
-    /// What was taken off the input keeps its bytes alive only as long as it is used.
-    fn let_go(&mut self) {
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-        }
-    }
-
-    /// Reads what has come.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.is_hungry {
-            self.input.reserve(Self::HUNGRY);
-            return poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input);
-        }
-        let mut room = self.worker.room();
-        let mut buffer = ReadBuf::new(&mut room);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-        self.input.extend_from_slice(buffer.filled());
-        self.is_hungry = buffer.remaining() == 0;
-        Poll::Ready(Ok(buffer.filled().len()))
+        self.input.poll_fill(&mut self.io, cx)
     }
 
     /// Writes what there is, as long as it is wanted.
@@ -283,7 +259,10 @@ impl Wire {
             return Poll::Ready(ended);
         }
         // Of a client that sends more without having an answer, one piece is read and no more.
-        if self.upload.is_done() && self.input.is_empty() && !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
+        if self.upload.is_done()
+            && self.input.bytes.is_empty()
+            && !matches!(ready!(self.poll_fill(cx)), Ok(1..))
+        {
             return Poll::Ready(Ended::Closed);
         }
         Poll::Pending
@@ -342,7 +321,7 @@ impl Wire {
 
     /// After an answer: whether another request may follow.
     fn finish(&mut self, keeps: Keeps) -> Keeps {
-        self.is_hungry = false;
+        self.input.rest();
         if keeps == Keeps::Closes || self.is_last || !self.discard() {
             return Keeps::Closes;
         }
@@ -361,7 +340,7 @@ impl Wire {
         let mut left = Self::DISCARD;
         let mut context = Context::from_waker(std::task::Waker::noop());
         loop {
-            match self.upload.decode(&mut self.input) {
+            match self.upload.decode(&mut self.input.bytes) {
                 Ok(Some(frame)) => {
                     let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
                         return false;
@@ -411,10 +390,10 @@ impl Coming {
             let _written = wire.output.poll_write(&mut wire.io, cx);
         }
         loop {
-            match wire.upload.decode(&mut wire.input) {
+            match wire.upload.decode(&mut wire.input.bytes) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if wire.upload.is_done() => return Poll::Ready(None),
-                Ok(None) => wire.let_go(),
+                Ok(None) => wire.input.let_go(),
                 Err(reason) => {
                     return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, reason))));
                 }

@@ -181,7 +181,7 @@ impl Drop for Record {
         };
         self.connection.end(end, now);
         let series = self.series.take().unwrap_or_else(|| self.worker.no_series());
-        series.requests(&self.worker.metrics, status, self.method).add(1);
+        series.count(&self.worker.metrics, status, self.method);
         series.request_seconds.observe(duration);
         if let Some(upstream) = self.upstream {
             series.upstream_seconds.observe(upstream);

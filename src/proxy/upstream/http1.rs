@@ -13,11 +13,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
-use tokio_util::io::poll_read_buf;
 
 use super::{Endpoint, Failure, Stream, Visit, credentials};
 use crate::proxy::{
@@ -26,6 +25,7 @@ use crate::proxy::{
         Keeps, Length,
         body::{Decoder, Encoder},
         fields,
+        input::Input,
         output::Output,
         request,
         response::{self, Head},
@@ -37,10 +37,7 @@ pub(in crate::proxy) struct Own {
     stream: Stream,
     /// Weak: the endpoint owns the connections that wait.
     endpoint: Weak<Endpoint>,
-    /// What was read and not yet taken.
-    input: BytesMut,
-    /// How much to make room for at a time.
-    appetite: usize,
+    input: Input,
     output: Output,
     /// The body that is being sent.
     upload: Option<Upload>,
@@ -94,10 +91,6 @@ enum Stop {
 // === impl Own ===
 
 impl Own {
-    /// The least and the most to make room for when something is read.
-    const APPETITE: std::ops::RangeInclusive<usize> = 8 << 10..=256 << 10;
-    /// The most room that is kept while it waits.
-    const WAITING: usize = 32 << 10;
     /// Heads that may come before the one that counts.
     const INFORMATIONAL: u32 = 64;
 
@@ -105,8 +98,7 @@ impl Own {
         Box::new(Self {
             stream,
             endpoint: Rc::downgrade(endpoint),
-            input: BytesMut::new(),
-            appetite: *Self::APPETITE.start(),
+            input: Input::new(&endpoint.room),
             output: Output::default(),
             upload: None,
             download: Decoder::none(),
@@ -151,7 +143,7 @@ impl Own {
                 Poll::Ready(Err(Stop::Write(error))) => Some(error),
                 Poll::Ready(Ok(())) | Poll::Pending => None,
             };
-            match response::read(&mut self.input, seen.bytes, asked.method()) {
+            match response::read(&mut self.input.bytes, seen.bytes, asked.method()) {
                 Err(reason) => return Poll::Ready(Err(Failure::Invalid(invalid(reason)))),
                 Ok(Some(head)) if !is_informational(&head) => return Poll::Ready(Ok(head)),
                 Ok(Some(head)) => {
@@ -162,7 +154,7 @@ impl Own {
                     self.inform(head.response, asked);
                 }
                 Ok(None) => {
-                    seen.bytes = self.input.len();
+                    seen.bytes = self.input.bytes.len();
                     let error = match (ready!(self.poll_fill(cx)), broken) {
                         (Ok(1..), _) => continue,
                         // Nothing came, and nothing will: what broke the sending is the reason.
@@ -247,22 +239,15 @@ impl Own {
         encoder.end(trailers, &announced, &mut self.output.bytes).map_err(Stop::body)
     }
 
-    /// Reads what has come, into room that grows with what comes.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(self.appetite);
-        let room = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
-        if read == room {
-            self.appetite = (self.appetite * 2).min(*Self::APPETITE.end());
-        }
-        Poll::Ready(Ok(read))
+        self.input.poll_fill(&mut self.stream, cx)
     }
 
     /// The next piece of the response's body. What is left of the request goes on being sent.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let _sent = self.poll_send(cx);
         loop {
-            match self.download.decode(&mut self.input) {
+            match self.download.decode(&mut self.input.bytes) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if self.download.is_done() => return Poll::Ready(None),
                 Ok(None) => {}
@@ -309,10 +294,7 @@ impl Own {
             return;
         }
         self.state = State::Open;
-        self.appetite = self.appetite.min(Self::WAITING);
-        if self.input.capacity() > Self::WAITING {
-            self.input = BytesMut::new();
-        }
+        self.input.rest();
         if let Some(endpoint) = self.endpoint.upgrade()
             && self.is_reusable(&endpoint.waker)
         {
@@ -322,7 +304,6 @@ impl Own {
 
     /// Gives back what only a request needs.
     pub(super) fn slim(&mut self) {
-        self.input = BytesMut::new();
         self.output = Output::default();
     }
 
@@ -334,7 +315,8 @@ impl Own {
 
     /// Whether the endpoint has neither said anything unasked nor closed it.
     fn is_silent(&mut self, waker: &Waker) -> bool {
-        let is_silent = self.input.is_empty() && self.poll_fill(&mut Context::from_waker(waker)).is_pending();
+        let is_silent =
+            self.input.bytes.is_empty() && self.poll_fill(&mut Context::from_waker(waker)).is_pending();
         if !is_silent {
             self.state = State::Closed;
         }
@@ -342,7 +324,7 @@ impl Own {
     }
 
     pub(super) fn into_stream(self: Box<Self>) -> (Stream, Bytes) {
-        (self.stream, self.input.freeze())
+        (self.stream, self.input.bytes.freeze())
     }
 }
 
@@ -367,7 +349,7 @@ impl Stop {
 /// is refused, or its head has no end.
 #[cfg(any(test, fuzzing))]
 pub(in crate::proxy) fn read_answer(bytes: &[u8], cut: usize) -> Option<(StatusCode, Vec<u8>, bool)> {
-    let (mut input, mut known) = (BytesMut::new(), None);
+    let (mut input, mut known) = (bytes::BytesMut::new(), None);
     for part in bytes.chunks(cut.max(1)) {
         let new = input.len();
         input.extend_from_slice(part);

@@ -13,7 +13,10 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::Protocol;
-use crate::{proxy::tls::Connector, route::Address};
+use crate::{
+    proxy::{socket, tls::Connector},
+    route::Address,
+};
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Stream {
@@ -60,6 +63,10 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
+            // What is not filled yet is left to the stream, which need not fill it first.
+            Self::Tcp(stream) if buffer.initialized().len() == buffer.capacity() => {
+                socket::poll_read(stream, cx, buffer)
+            }
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::TlsTcp(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -71,7 +78,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tcp(stream) => socket::poll_write(stream, cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::TlsTcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::TlsUnix(stream) => Pin::new(stream).poll_write(cx, bytes),
