@@ -213,7 +213,7 @@ async fn exchange(
     }
     loop {
         let Routed { rule, prefix } = find(worker, connection, record, asked)?;
-        record.routed(&rule.series, Some(&rule.spec.rule));
+        record.routed(&rule);
         if let Some(reason) = &rule.spec.invalid {
             return Err(Refusal::InvalidRule(reason.clone()));
         }
@@ -224,7 +224,7 @@ async fn exchange(
         }
         let home = rule.sessions.as_ref().and_then(|sessions| sessions.home(&asked.head.headers));
         let choice = rule.choice(home, asked.random).ok_or(Refusal::NoBackend)?;
-        record.routed(&choice.series, Some(&rule.spec.rule));
+        record.chosen(choice.index);
         if let Some(answer) = asked.answered_by(rule.choice_filters(choice), &facts)? {
             return Ok(answer);
         }
@@ -357,7 +357,7 @@ fn find(
             }
             Unrouted::Misdirected(series) => (series, Refusal::Misdirected),
         };
-        record.routed(&series, None);
+        record.unrouted(series);
         refusal
     })
 }

@@ -9,7 +9,7 @@ use super::{body::Upload, fields::Client};
 use crate::{
     proxy::{
         connection::{Connection, End, Lane},
-        worker::{Series, Worker},
+        worker::{Rule, Series, Worker},
     },
     telemetry::access,
 };
@@ -20,7 +20,7 @@ pub(in crate::proxy) struct Record {
     connection: Rc<Connection>,
     /// Absent in HTTP/1.
     lane: Option<Rc<Lane>>,
-    series: Option<Rc<Series>>,
+    among: Among,
     pub(super) started: Instant,
     method: &'static str,
     /// Unknown while there is no answer.
@@ -42,10 +42,37 @@ struct Line {
     version: Version,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
-    rule: Option<Arc<str>>,
     endpoint: Option<Arc<str>>,
     reason: String,
     upload: Option<Rc<Upload>>,
+}
+
+/// What a request is counted among.
+enum Among {
+    Nothing,
+    Series(Rc<Series>),
+    /// The rule's own series, or those of one of its choices.
+    Rule(Rc<Rule>, Option<usize>),
+}
+
+// === impl Among ===
+
+impl Among {
+    fn series(&self) -> Option<&Series> {
+        match self {
+            Self::Nothing => None,
+            Self::Series(series) => Some(series),
+            Self::Rule(rule, choice) => Some(rule.series(*choice)),
+        }
+    }
+
+    /// The rule's name, as the log has it.
+    fn rule(&self) -> &str {
+        match self {
+            Self::Nothing | Self::Series(_) => "",
+            Self::Rule(rule, _) => &rule.spec.rule,
+        }
+    }
 }
 
 // === impl Record ===
@@ -69,7 +96,7 @@ impl Record {
             worker,
             connection,
             lane,
-            series: None,
+            among: Among::Nothing,
             started,
             method,
             status: None,
@@ -79,11 +106,21 @@ impl Record {
         }
     }
 
-    pub(super) fn routed(&mut self, series: &Rc<Series>, rule: Option<&Arc<str>>) {
-        self.series = Some(series.clone());
-        if let Some(line) = &mut self.line {
-            line.rule = rule.cloned();
+    /// It is counted for this rule, and for none of its backends yet.
+    pub(super) fn routed(&mut self, rule: &Rc<Rule>) {
+        self.among = Among::Rule(rule.clone(), None);
+    }
+
+    /// It is counted for the rule's choice of this number.
+    pub(super) fn chosen(&mut self, index: usize) {
+        if let Among::Rule(_, choice) = &mut self.among {
+            *choice = Some(index);
         }
+    }
+
+    /// There is no rule for it.
+    pub(super) fn unrouted(&mut self, series: Rc<Series>) {
+        self.among = Among::Series(series);
     }
 
     pub(super) fn identified(&mut self, client: &Client) {
@@ -142,7 +179,7 @@ impl Record {
             [&line.request_id, &line.host, &line.user_agent, &line.referer]
                 .map(|value| text(value).unwrap_or_default());
         let path = line.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-        let names = self.series.as_ref().map(|series| &series.names);
+        let names = self.among.series().map(|series| &series.names);
         let name = |index: usize| names.map_or("", |names| &*names[index]);
         self.worker.log(&access::Record {
             time: line.time,
@@ -159,7 +196,7 @@ impl Record {
             upstream_duration: self.upstream,
             listener: name(0),
             route: name(1),
-            rule: line.rule.as_deref().unwrap_or_default(),
+            rule: self.among.rule(),
             backend: name(2),
             endpoint: line.endpoint.as_deref().unwrap_or_default(),
             reason: &line.reason,
@@ -180,13 +217,15 @@ impl Drop for Record {
             None => End::Cancelled,
         };
         self.connection.end(end, now);
-        let series = self.series.take().unwrap_or_else(|| self.worker.no_series());
+        if matches!(self.among, Among::Nothing) {
+            self.among = Among::Series(self.worker.no_series());
+        }
+        let Some(series) = self.among.series() else { return };
         series.count(&self.worker.metrics, status, self.method);
         series.request_seconds.observe(duration);
         if let Some(upstream) = self.upstream {
             series.upstream_seconds.observe(upstream);
         }
-        self.series = Some(series);
         if let Some(line) = self.line.take() {
             self.log(&line, status, duration);
         }
@@ -208,7 +247,6 @@ impl Line {
             version: request.version(),
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),
-            rule: None,
             endpoint: None,
             reason: String::new(),
             upload: None,

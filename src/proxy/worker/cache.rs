@@ -43,7 +43,7 @@ pub(in crate::proxy) struct Rule {
     /// `port` as text.
     pub(in crate::proxy) port_text: HeaderValue,
     /// For answers without a backend.
-    pub(in crate::proxy) series: Rc<Series>,
+    series: Rc<Series>,
     /// Present where the rule keeps clients at their endpoints.
     pub(in crate::proxy) sessions: Option<Sessions>,
     mirrors: Vec<Mirror>,
@@ -54,7 +54,7 @@ pub(in crate::proxy) struct Rule {
 /// A backend reference of a rule.
 pub(in crate::proxy) struct Choice {
     pub(in crate::proxy) target: Result<Rc<Backend>, Arc<str>>,
-    pub(in crate::proxy) series: Rc<Series>,
+    series: Rc<Series>,
     /// Present where the rule asks for retries.
     pub(in crate::proxy) budget: Option<Rc<Budget>>,
     /// Beside those of the rule.
@@ -205,6 +205,11 @@ impl Rule {
             choices,
             uses_prefix,
         }
+    }
+
+    /// The series of a choice, or those for answers without a backend.
+    pub(in crate::proxy) fn series(&self, choice: Option<usize>) -> &Series {
+        choice.and_then(|index| self.choices.get(index)).map_or(&self.series, |choice| &choice.series)
     }
 
     /// The backend reference for a request: that of its session, else by chance, which is equal for equal numbers.
