@@ -1,6 +1,7 @@
 //! What metrics cost a request: everything that is counted for one, a million times: `cargo bench --bench metrics`.
 //!
 //! The share is that of a request of so many microseconds: as `benches/results/compare.md` has it, or the argument.
+//! Five runs on a busy machine: 115 to 317 ns, 0.8 to 2.1 % of 15 µs. The promise is less than 3 %.
 #![expect(clippy::print_stdout, reason = "the output of a bench is its result")]
 
 use std::{hint::black_box, sync::Arc, time::Duration};

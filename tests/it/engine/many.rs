@@ -60,8 +60,12 @@ fn two_hundred_containers_of_which_one_flaps_cost_little() {
     let tables = generation() - tables;
     let words = portolan.process.lines().len() - words;
     note(&format!("in 10 s: {used} ticks, {changes} restarts, {tables} tables, {words} lines"));
-    // The promise is 1 % of a core for an optimized build; there are machines of a third of the speed.
-    let most = if static_binary().is_some() { 30 } else { 200 };
+    // The promise is 1 % of a core for an optimized build. Among other work the same work takes longer.
+    let most = match static_binary() {
+        Some(_) if is_busy() => 30,
+        Some(_) => 10,
+        None => 200,
+    };
     assert!(used <= most, "{used} hundredths of a second of processor time in 10 s, more than {most}");
     assert!(tables <= 4.0 * (changes + 2.0), "{tables} tables for {changes} restarts");
     assert!(words <= 60, "{words} lines of log: {}", portolan.log());
