@@ -38,7 +38,7 @@ use crate::{
     discovery::docker::{Locality, Notice},
     model::{
         CertificateOrders, Declined, Difference, DrainAsk, DrainState, EndpointState, FailureReport,
-        HealthReport, Issued, Kind, Report, ResourceId,
+        HealthReport, Issued, Kind, ListenerStatus, Report, ResourceId,
     },
     plan::{self, Planner},
     route::Table,
@@ -310,8 +310,8 @@ impl Controller {
         }
         metrics.set_resources(resources.into_iter().map(|((kind, status), count)| (kind, status, count)));
         let expiries = report.objects.iter().filter_map(|(id, object)| {
-            let name = format!("{}/{}", id.namespace, id.name);
-            Some((id.kind.as_str(), name, object.status.certificate.as_ref()?.not_after))
+            let not_after = object.status.certificate.as_ref()?.not_after;
+            Some((id.kind.as_str(), format!("{}/{}", id.namespace, id.name), not_after))
         });
         metrics.set_certificates(expiries);
         metrics.retain(&live_names(report, &self.open));
@@ -372,20 +372,19 @@ fn tell<T: PartialEq>(to: &watch::Sender<T>, now: T) {
 }
 
 /// The names that series may have.
-fn live_names(report: &Report, open: &BTreeSet<SocketAddr>) -> LiveNames {
+fn live_names<'r>(report: &'r Report, open: &BTreeSet<SocketAddr>) -> LiveNames<'r> {
     let mut names = LiveNames {
-        listeners: BTreeSet::new(),
-        routes: BTreeSet::new(),
-        backends: report.backends.keys().cloned().collect(),
-        addresses: open.iter().map(|address| address.to_string().into()).collect(),
+        backends: report.backends.keys().map(|name| &**name).collect(),
+        addresses: open.iter().map(ToString::to_string).collect(),
+        ..LiveNames::default()
     };
     for (id, object) in &report.objects {
-        let name = format!("{}/{}", id.namespace, id.name);
         if matches!(id.kind, Kind::HttpRoute | Kind::GrpcRoute) {
-            names.routes.insert(name.into());
+            names.routes.insert((&id.namespace, &id.name));
         } else if matches!(id.kind, Kind::Gateway | Kind::ListenerSet) {
             let listeners = object.status.listeners.iter();
-            names.listeners.extend(listeners.map(|listener| format!("{name}/{}", listener.name).into()));
+            let name = |listener: &ListenerStatus| format!("{}/{}/{}", id.namespace, id.name, listener.name);
+            names.listeners.extend(listeners.map(name));
         }
     }
     names

@@ -104,31 +104,8 @@ impl Reporter {
     /// A report without events, and what it has that is new.
     fn compare(&self, mut facts: Facts<'_>) -> (Report, Vec<Change>) {
         let mut plan = std::mem::take(&mut facts.plan);
-        let now = facts.now;
         let mut changes = Vec::new();
-        let mut objects = BTreeMap::new();
-        for (id, object) in facts.objects {
-            let status = plan.statuses.remove(id).unwrap_or_default();
-            let stale = facts.stale.contains(id);
-            let before = self.last.objects.get(id);
-            let report = match before {
-                Some(before) if is_same(before, object, &status) && before.stale == stale => before.clone(),
-                Some(_) | None => {
-                    note_object(id, before.map(|before| &**before), (object, &status), &mut changes);
-                    Arc::new(object_report(object, status, (before.map(|before| &**before), now, stale)))
-                }
-            };
-            objects.insert(id.clone(), report);
-        }
-        for id in self.last.objects.keys().filter(|id| !facts.objects.contains_key(*id)) {
-            let Some(before) = self.last.objects.get(id) else { continue };
-            changes.push(Change {
-                object: Some(id.clone()),
-                reason: "Removed",
-                message: difference::object_sentence(DifferenceKind::Removed, &before.meta),
-                weight: Weight::News,
-            });
-        }
+        let objects = self.objects(&facts, std::mem::take(&mut plan.statuses), &mut changes);
         let containers = self.containers(&facts, &mut plan.workloads, &mut changes);
         note_backends(&self.last, &plan.backends, &facts, &mut changes);
         note_problems(&self.last.problems, &facts.problems, &mut changes);
@@ -143,6 +120,40 @@ impl Reporter {
             events: Vec::new(),
         };
         (report, changes)
+    }
+
+    /// What became of each object. All three maps are in the same order and walked side by side: thousands of objects
+    /// that are as they were cost no lookup.
+    fn objects(
+        &self,
+        facts: &Facts<'_>,
+        statuses: BTreeMap<ResourceId, Arc<Status>>,
+        changes: &mut Vec<Change>,
+    ) -> BTreeMap<ResourceId, Arc<ObjectReport>> {
+        let mut statuses = statuses.into_iter().peekable();
+        let mut last = self.last.objects.iter().peekable();
+        let mut reports = Vec::with_capacity(facts.objects.len());
+        for (id, object) in facts.objects {
+            while statuses.next_if(|(other, _)| other < id).is_some() {}
+            let status =
+                statuses.next_if(|(other, _)| other == id).map(|(_, status)| status).unwrap_or_default();
+            while let Some((_, gone)) = last.next_if(|(other, _)| *other < id) {
+                changes.push(removed(gone));
+            }
+            let before = last.next_if(|(other, _)| *other == id).map(|(_, before)| before);
+            let stale = facts.stale.contains(id);
+            let report = match before {
+                Some(before) if is_same(before, object, &status) && before.stale == stale => before.clone(),
+                Some(_) | None => {
+                    let before = before.map(|before| &**before);
+                    note_object(id, before, (object, &status), changes);
+                    Arc::new(object_report(object, status, (before, facts.now, stale)))
+                }
+            };
+            reports.push((id.clone(), report));
+        }
+        changes.extend(last.map(|(_, gone)| removed(gone)));
+        reports.into_iter().collect()
     }
 
     fn containers(
@@ -262,6 +273,15 @@ fn note_backend(
     let reason = if kind == DifferenceKind::Added { "BackendAdded" } else { "BackendRemoved" };
     let message = difference::backend_sentence(kind, backend);
     changes.push(Change { object: Some(id), reason, message, weight: Weight::Quiet });
+}
+
+fn removed(object: &ObjectReport) -> Change {
+    Change {
+        object: Some(object.meta.id.clone()),
+        reason: "Removed",
+        message: difference::object_sentence(DifferenceKind::Removed, &object.meta),
+        weight: Weight::News,
+    }
 }
 
 fn is_same(before: &ObjectReport, object: &config::Object, status: &Arc<Status>) -> bool {

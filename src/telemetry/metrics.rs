@@ -8,7 +8,7 @@ pub mod sharded;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -36,12 +36,13 @@ pub struct WorkerMetrics {
 
 /// The names that may still be label values; see [`Metrics::retain`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LiveNames {
-    pub listeners: BTreeSet<Arc<str>>,
-    pub routes: BTreeSet<Arc<str>>,
-    pub backends: BTreeSet<Arc<str>>,
+pub struct LiveNames<'a> {
+    pub listeners: BTreeSet<String>,
+    /// Namespace and name.
+    pub routes: HashSet<(&'a str, &'a str)>,
+    pub backends: HashSet<&'a str>,
     /// Addresses that are listened on.
-    pub addresses: BTreeSet<Arc<str>>,
+    pub addresses: BTreeSet<String>,
 }
 
 struct All {
@@ -131,10 +132,11 @@ impl Metrics {
     }
 
     /// Forgets the series of listeners, routes and backends that are gone.
-    pub fn retain(&self, live: &LiveNames) {
-        let listener = |name: &Arc<str>| name.is_empty() || live.listeners.contains(name);
-        let route = |name: &Arc<str>| name.is_empty() || live.routes.contains(name);
-        let backend = |name: &Arc<str>| name.is_empty() || live.backends.contains(name);
+    pub fn retain(&self, live: &LiveNames<'_>) {
+        let listener = |name: &str| name.is_empty() || live.listeners.contains(name);
+        let is_route = |name: &str| name.split_once('/').is_some_and(|name| live.routes.contains(&name));
+        let route = |name: &str| name.is_empty() || is_route(name);
+        let backend = |name: &str| name.is_empty() || live.backends.contains(name);
         self.all.requests.retain(|[l, r, b, _, _]| listener(l) && route(r) && backend(b));
         self.all.request_seconds.retain(|[l, r, b]| listener(l) && route(r) && backend(b));
         self.all.upstream_seconds.retain(|[l, r, b]| listener(l) && route(r) && backend(b));
@@ -142,7 +144,7 @@ impl Metrics {
         self.all.retries.retain(|[b]| backend(b));
         self.all.mirrored.retain(|[b, _]| backend(b));
         // Connections may outlive their listener.
-        self.all.connections.retain_used(|[address, _]| live.addresses.contains(address));
+        self.all.connections.retain_used(|[address, _]| live.addresses.contains(&**address));
     }
 
     /// Replaces the numbers of endpoints: backend, state, number.

@@ -6,10 +6,6 @@ fn name(text: &str) -> Arc<str> {
     text.into()
 }
 
-fn names(text: &str) -> BTreeSet<Arc<str>> {
-    [name(text)].into()
-}
-
 #[test]
 fn the_parts_of_all_workers_are_summed() {
     let metrics = Metrics::new();
@@ -48,19 +44,19 @@ fn series_go_with_their_objects() {
     let metrics = Metrics::new();
     let worker = metrics.worker(0);
     let (listener, none) = (name("l"), name(""));
-    worker.requests([&listener, &name("old"), &name("b")], 200, "GET").add(1);
-    worker.requests([&listener, &name("kept"), &name("b")], 200, "GET").add(1);
+    worker.requests([&listener, &name("n/old"), &name("b")], 200, "GET").add(1);
+    worker.requests([&listener, &name("n/kept"), &name("b")], 200, "GET").add(1);
     worker.requests([&listener, &none, &none], 404, "GET").add(1);
     worker.upstream_errors(&name("gone"), "refused").add(1);
     metrics.retain(&LiveNames {
-        listeners: names("l"),
-        routes: names("kept"),
-        backends: names("b"),
+        listeners: ["l".to_owned()].into(),
+        routes: [("n", "kept")].into(),
+        backends: ["b"].into(),
         ..LiveNames::default()
     });
     let text = metrics.render();
-    assert!(text.contains(r#"route="kept""#) && text.contains(r#"code="404""#), "{text}");
-    assert!(!text.contains(r#"route="old""#) && !text.contains(r#"backend="gone""#), "{text}");
+    assert!(text.contains(r#"route="n/kept""#) && text.contains(r#"code="404""#), "{text}");
+    assert!(!text.contains(r#"route="n/old""#) && !text.contains(r#"backend="gone""#), "{text}");
 }
 
 #[test]
