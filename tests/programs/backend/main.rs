@@ -73,18 +73,19 @@ extern "C" fn stop_patiently(_: i32) {
 
 /// Until whoever sends requests has heard that no more are wanted.
 fn be_patient(shared: &Shared) {
-    const QUIET: Duration = Duration::from_millis(250);
+    const NAP: Duration = Duration::from_millis(10);
+    const QUIET: u32 = 30;
     const MOST: Duration = Duration::from_secs(5);
     while !TOLD.load(SeqCst) {
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(NAP);
     }
-    let (told, mut last, mut wanted) = (Instant::now(), Instant::now(), 0);
-    while last.elapsed() < QUIET && told.elapsed() < MOST {
-        thread::sleep(Duration::from_millis(10));
+    let (told, mut naps, mut wanted) = (Instant::now(), 0, 0);
+    // Naps and not time: on a machine that stands still nobody can ask either.
+    while naps < QUIET && told.elapsed() < MOST {
+        thread::sleep(NAP);
         let now = shared.wanted.load(SeqCst);
-        if now != wanted {
-            (last, wanted) = (Instant::now(), now);
-        }
+        naps = if now == wanted { naps + 1 } else { 0 };
+        wanted = now;
     }
     stop_gracefully(0);
 }
