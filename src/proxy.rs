@@ -13,7 +13,6 @@ mod health;
 mod http;
 mod http1;
 mod listen;
-mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;

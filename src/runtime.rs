@@ -8,6 +8,7 @@ pub mod nest;
 pub mod private_socket;
 pub mod ready;
 pub mod reflect;
+pub mod socket;
 pub mod tasks;
 
 pub use tasks::Tasks;

@@ -35,11 +35,11 @@ use std::{
 use http::{request::Parts, uri};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{config::Limits, socket::Room, tls::Connector};
+use super::{config::Limits, tls::Connector};
 use crate::{
     model::{CertifiedKey, ProxyProtocol, Scheme},
     route::{self, Address, Identity, Table},
-    runtime::{Tasks, tasks::Ended},
+    runtime::{Tasks, socket::Room, tasks::Ended},
 };
 pub(super) use exchange::{Exchange, Failure, Protocol};
 pub(super) use failures::Failed;

@@ -114,7 +114,8 @@ async fn exchange(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>, head: H
     let is_connect = *request.method() == Method::CONNECT;
     let mut asked = Asked { version: request.version(), is_head: *request.method() == Method::HEAD, keeps };
     let trailers = http::Trailers::of(request.headers());
-    let worker = wire.borrow_mut().begin(body, expects);
+    wire.borrow_mut().owes_continue = expects && !body.is_done();
+    let worker = wire.borrow_mut().begin(body);
     let request = request.map(|()| Incoming::Http1(Coming(wire.clone())));
     let response = {
         let mut answering = pin!(http::answer(worker, connection.clone(), None, request));
@@ -218,8 +219,7 @@ impl Wire {
         response::write((status, &HeaderMap::new()), asked, Length::None, &date, &mut self.output.bytes);
     }
 
-    fn begin(&mut self, body: Decoder, expects: bool) -> Rc<Worker> {
-        self.owes_continue = expects && !body.is_done();
+    fn begin(&mut self, body: Decoder) -> Rc<Worker> {
         self.upload = body;
         self.seen = 0;
         self.input.let_go();

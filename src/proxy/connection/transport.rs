@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::proxy::socket;
+use crate::runtime::socket;
 
 pub(in crate::proxy) enum Transport {
     Plain(TcpStream),

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use crate::proxy::socket::Room;
+use crate::runtime::socket::Room;
 
 #[derive(Debug)]
 pub(in crate::proxy) struct Input {

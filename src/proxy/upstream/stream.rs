@@ -13,10 +13,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::Protocol;
-use crate::{
-    proxy::{socket, tls::Connector},
-    route::Address,
-};
+use crate::{proxy::tls::Connector, route::Address, runtime::socket};
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Stream {

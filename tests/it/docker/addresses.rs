@@ -64,7 +64,7 @@ fn docker_a_container_without_a_network_is_told() {
     let Some((engine, portolan)) = harbour() else { return };
     let web = engine.container("web").port(8080).options(["--network", "none"]).start();
     let words = told(&portolan, &web.name, "NoNetwork");
-    has(&words, &["`network_mode: none`", "attach it to a network"]);
+    has(&words, &["`network_mode: none`", "recreate it without that"]);
     portolan.says(&host(&web.name), "/", 503);
 }
 

@@ -223,6 +223,8 @@ fn the_example_serves_https_as_it_says_and_its_certificate_outlives_a_restart() 
     let redirect = world.portolan.says(HOST, "/x?y", 301);
     assert_eq!(redirect.header("location"), Some("https://shop.example.com:8443/x?y"));
     let made = world.portolan.state_dir().join("certificates/default.shop.pem");
+    // It serves before it is kept.
+    wait::eventually(wait::SOON, "the certificate is kept", || fs::metadata(&made).map(drop));
     let believed = CertificateDer::from_pem_file(made).expect("the certificate that was made");
     let reached = |portolan: &Portolan| {
         let client = client_of(&believed, &TLS13);

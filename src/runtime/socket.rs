@@ -15,10 +15,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Room that all connections of a worker share to read into: what has come is copied out of it, and a connection that
+/// Room that connections share to read into: what has come is copied out of it, and a connection that
 /// waits has none of its own.
 #[derive(Debug)]
-pub(super) struct Room(RefCell<Box<[u8]>>);
+pub struct Room(RefCell<Box<[u8]>>);
 
 // === impl Room ===
 
@@ -27,7 +27,7 @@ impl Room {
     const BYTES: usize = 16 << 10;
 
     /// The room, until something else is read.
-    pub(super) fn borrow(&self) -> RefMut<'_, [u8]> {
+    pub fn borrow(&self) -> RefMut<'_, [u8]> {
         RefMut::map(self.0.borrow_mut(), |bytes| &mut **bytes)
     }
 }
@@ -41,11 +41,7 @@ impl Default for Room {
 // === calls ===
 
 /// Reads into a buffer, as a stream does.
-pub(super) fn poll_read(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
+pub fn poll_read(stream: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     let read = ready!(poll_recv(stream, cx, buffer.initialize_unfilled()))?;
     buffer.advance(read);
     Poll::Ready(Ok(()))
@@ -67,7 +63,7 @@ fn poll_recv(stream: &TcpStream, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<
 }
 
 /// Writes as much as the socket takes.
-pub(super) fn poll_write(stream: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+pub fn poll_write(stream: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     loop {
         ready!(stream.poll_write_ready(cx))?;
         let send = || Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?);
