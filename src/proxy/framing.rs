@@ -20,6 +20,8 @@ pub(super) struct Scanner {
     partial: Vec<u8>,
     /// The last byte of such a line.
     last: u8,
+    /// Whether there is a `#` in it, also behind what is kept of it.
+    has_fragment: bool,
 }
 
 /// Why bytes are refused: the offset of the first one that must not be read.
@@ -81,7 +83,13 @@ impl Scanner {
     const TRAILER_LINE: u16 = 8 << 10;
 
     pub(super) fn new() -> Self {
-        Self { state: State::Between, head: Head::default(), partial: Vec::new(), last: 0 }
+        Self {
+            state: State::Between,
+            head: Head::default(),
+            partial: Vec::new(),
+            last: 0,
+            has_fragment: false,
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -117,6 +125,7 @@ impl Scanner {
         let Some(end) = memchr(b'\n', rest) else {
             let keep = Self::PARTIAL.saturating_sub(self.partial.len()).min(rest.len());
             self.partial.extend_from_slice(&rest[..keep]);
+            self.has_fragment |= self.is_first_line() && memchr(b'#', rest).is_some();
             self.last = rest[rest.len() - 1];
             if self.state == State::Between && rest != b"\r" {
                 self.state = State::RequestLine;
@@ -124,6 +133,11 @@ impl Scanner {
             return Ok(rest.len());
         };
         let ended_by_cr = if end > 0 { rest[end - 1] == b'\r' } else { self.last == b'\r' };
+        if self.is_first_line()
+            && (std::mem::take(&mut self.has_fragment) || memchr(b'#', &rest[..end]).is_some())
+        {
+            return Err(Refused(end));
+        }
         if !ended_by_cr {
             return Err(Refused(end));
         }
@@ -140,12 +154,16 @@ impl Scanner {
         Ok(end + 1)
     }
 
+    fn is_first_line(&self) -> bool {
+        matches!(self.state, State::Between | State::RequestLine)
+    }
+
     fn whole_line(&mut self, line: &[u8]) -> Result<(), ()> {
         match self.state {
             // RFC 9112 section 2.2: empty lines before a request are skipped.
             State::Between if line.is_empty() => {}
             State::Between | State::RequestLine => {
-                if line.is_empty() || memchr(b'#', line).is_some() {
+                if line.is_empty() {
                     return Err(());
                 }
                 self.head = Head::default();
