@@ -41,7 +41,8 @@ pub use gateway::{
 pub use gateway::{LabelSelector, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};
 pub use http_route::{
-    BackendRef, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute, HttpRule, HttpsUse, ParentRef,
+    BackendRef, ExternalAuth, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute, HttpRule, HttpsUse,
+    ParentRef,
 };
 pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,

@@ -15,7 +15,7 @@ mod table;
 mod tls;
 mod tree;
 
-pub use balance::{Choice, Mirror, Target, Weighted};
+pub use balance::{Auth, Choice, Mirror, Target, Weighted};
 pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
 pub use table::{
     Address, Backend, Conflict, Endpoint, Found, Identity, Listener, Request, Rule, Socket, Table,

@@ -144,9 +144,47 @@ pub enum HttpFilter {
     Rewrite(Rewrite),
     Cors(Cors),
     Mirror(Mirror),
+    Auth(Arc<ExternalAuth>),
+}
+
+/// Another service is asked by HTTP whether a request may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAuth {
+    pub backend: BackendRef,
+    /// Put before the path; empty, or with a slash at the start and none at the end.
+    pub path: Arc<str>,
+    /// Fields of the request that the service is told, beside `Host`, `Authorization` and those that tell of the client.
+    pub told: Vec<HeaderName>,
+    /// Fields of its answer that the backend is told, and from nobody else; empty for all that fit a request.
+    pub passed: Vec<HeaderName>,
 }
 
 impl HttpFilter {
+    /// What it refers to.
+    pub fn backend(&self) -> Option<&BackendRef> {
+        match self {
+            Self::Mirror(mirror) => Some(&mirror.backend),
+            Self::Auth(auth) => Some(&auth.backend),
+            Self::RequestHeaders(_)
+            | Self::ResponseHeaders(_)
+            | Self::Redirect(_)
+            | Self::Rewrite(_)
+            | Self::Cors(_) => None,
+        }
+    }
+
+    pub fn auth(&self) -> Option<&Arc<ExternalAuth>> {
+        match self {
+            Self::Auth(auth) => Some(auth),
+            Self::RequestHeaders(_)
+            | Self::ResponseHeaders(_)
+            | Self::Redirect(_)
+            | Self::Rewrite(_)
+            | Self::Cors(_)
+            | Self::Mirror(_) => None,
+        }
+    }
+
     pub fn mirror(&self) -> Option<&Mirror> {
         match self {
             Self::Mirror(mirror) => Some(mirror),
@@ -154,7 +192,8 @@ impl HttpFilter {
             | Self::ResponseHeaders(_)
             | Self::Redirect(_)
             | Self::Rewrite(_)
-            | Self::Cors(_) => None,
+            | Self::Cors(_)
+            | Self::Auth(_) => None,
         }
     }
 }

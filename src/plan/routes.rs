@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     model::{
-        self, BackendRef, Condition, HostPattern, HttpFilter, HttpRoute, HttpRule, HttpsUse, Listener,
-        ParentStatus, PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
+        self, BackendRef, Condition, ExternalAuth, HostPattern, HttpFilter, HttpRoute, HttpRule, HttpsUse,
+        Listener, ParentStatus, PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
     },
-    route::{Attachment, Choice, ListenerKey, Mirror, Rule, Weighted},
+    route::{Attachment, Auth, Choice, ListenerKey, Mirror, Rule, Target, Weighted},
 };
 
 /// What a route has left in the plan beside its status: what has to be taken back when it goes.
@@ -31,8 +31,15 @@ pub(super) struct Trace {
 struct Prepared {
     rule: Arc<Rule>,
     resolved: Vec<Result<Arc<Resolved>, Failure>>,
-    /// Where copies go.
-    mirrored: Vec<Result<Arc<Resolved>, Failure>>,
+    /// What filters refer to: where copies go, and who is asked.
+    aside: Vec<Result<Arc<Resolved>, Failure>>,
+}
+
+/// Resolves what filters refer to.
+struct Aside<'b, 'a> {
+    route: &'a HttpRoute,
+    backends: &'b mut Backends<'a>,
+    resolved: Vec<Result<Arc<Resolved>, Failure>>,
 }
 
 /// Attaches `route` wherever it may, and says where it may not and why.
@@ -92,8 +99,7 @@ pub(super) fn attach<'a>(
 pub(super) fn references(route: &HttpRoute) -> impl Iterator<Item = &BackendRef> {
     route.rules.iter().flat_map(|rule| {
         let filters = rule.backends.iter().flat_map(|reference| &reference.filters).chain(&rule.filters);
-        let mirrored = filters.filter_map(HttpFilter::mirror).map(|mirror| &mirror.backend);
-        rule.backends.iter().chain(mirrored)
+        rule.backends.iter().chain(filters.filter_map(HttpFilter::backend))
     })
 }
 
@@ -105,22 +111,13 @@ fn prepare<'a>(
 ) -> Prepared {
     let resolved: Vec<Result<Arc<Resolved>, Failure>> =
         rule.backends.iter().map(|reference| backends.resolve(route, reference)).collect();
-    let mut mirrored = Vec::new();
-    let mut mirrors = |filters: &'a [HttpFilter]| -> Vec<Mirror> {
-        let filters = filters.iter().filter_map(HttpFilter::mirror);
-        let mirror = |mirror: &'a model::Mirror| {
-            let resolved = backends.resolve(route, &mirror.backend);
-            let target = backends::target(&resolved);
-            mirrored.push(resolved);
-            Mirror { target, share: mirror.share }
-        };
-        filters.map(mirror).collect()
-    };
-    let rule_mirrors = mirrors(&rule.filters);
+    let mut aside = Aside { route, backends, resolved: Vec::new() };
+    let (mirrors, auths) = (aside.mirrors(&rule.filters), aside.auths(&rule.filters));
     let choice = |(reference, resolved): (&'a BackendRef, &Result<Arc<Resolved>, Failure>)| {
         let target = backends::target(resolved);
         let mut choice = Choice::new(reference.weight, target, reference.filters.clone());
-        choice.mirrors = mirrors(&reference.filters);
+        choice.mirrors = aside.mirrors(&reference.filters);
+        choice.auths = aside.auths(&reference.filters);
         choice
     };
     let choices = rule.backends.iter().zip(&resolved).map(choice).collect();
@@ -135,11 +132,39 @@ fn prepare<'a>(
         timeouts: rule.timeouts,
         retry: rule.retry.clone().map(Arc::new),
         session: rule.session.clone().map(Arc::new),
-        mirrors: rule_mirrors,
+        mirrors,
+        auths,
         invalid: is_invalid.then(invalid),
     });
-    Prepared { rule, resolved, mirrored }
+    Prepared { rule, resolved, aside: aside.resolved }
 }
+
+// === impl Aside ===
+
+impl<'a> Aside<'_, 'a> {
+    fn target(&mut self, reference: &'a BackendRef) -> Target {
+        let resolved = self.backends.resolve(self.route, reference);
+        let target = backends::target(&resolved);
+        self.resolved.push(resolved);
+        target
+    }
+
+    fn mirrors(&mut self, filters: &'a [HttpFilter]) -> Vec<Mirror> {
+        let filters = filters.iter().filter_map(HttpFilter::mirror);
+        let mirror =
+            |mirror: &'a model::Mirror| Mirror { target: self.target(&mirror.backend), share: mirror.share };
+        filters.map(mirror).collect()
+    }
+
+    fn auths(&mut self, filters: &'a [HttpFilter]) -> Vec<Auth> {
+        let filters = filters.iter().filter_map(HttpFilter::auth);
+        let auth =
+            |spec: &'a Arc<ExternalAuth>| Auth { target: self.target(&spec.backend), spec: spec.clone() };
+        filters.map(auth).collect()
+    }
+}
+
+// === attaching ===
 
 fn attachment<'a, 'r>(
     route: &'a HttpRoute,
@@ -185,6 +210,7 @@ fn redirects(
             retry: None,
             session: None,
             mirrors: Vec::new(),
+            auths: Vec::new(),
             invalid: None,
         })
     };
@@ -275,7 +301,7 @@ fn detached_conditions(detached: Detached, refs: &Condition) -> Vec<Condition> {
 /// `ResolvedRefs`: the first failure decides the reason, the message has them all; without one it says what each
 /// name resolved to.
 fn resolved_refs(rules: &[Prepared]) -> Condition {
-    let references = || rules.iter().flat_map(|rule| rule.resolved.iter().chain(&rule.mirrored));
+    let references = || rules.iter().flat_map(|rule| rule.resolved.iter().chain(&rule.aside));
     let failures = || {
         references().filter_map(|resolved| match resolved {
             Ok(resolved) => resolved.failure.as_ref(),
@@ -308,8 +334,7 @@ fn ready(rules: &[Prepared]) -> Option<Condition> {
 fn note_gateway(route: &HttpRoute, gateway: &ResourceId, backends: &mut Backends<'_>) {
     for rule in &route.rules {
         let filters = rule.backends.iter().flat_map(|reference| &reference.filters).chain(&rule.filters);
-        let mirrors = filters.filter_map(HttpFilter::mirror).map(|mirror| &mirror.backend);
-        for reference in rule.backends.iter().chain(mirrors) {
+        for reference in rule.backends.iter().chain(filters.filter_map(HttpFilter::backend)) {
             backends.come_from(route, reference, gateway);
         }
     }

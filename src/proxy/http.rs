@@ -1,10 +1,12 @@
-//! A request, from its head to its answer: check → find route → request filters → pick endpoint → forward (retry) →
-//! response filters → record.
+//! A request, from its head to its answer: check → find route → ask who may pass → request filters → pick endpoint →
+//! forward (retry) → response filters → record.
 
 mod adopt;
+mod auth;
 mod body;
 mod check;
 mod cors;
+mod early;
 mod fields;
 mod filters;
 mod forward;
@@ -26,13 +28,13 @@ use super::{
     upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
-use crate::{
-    model::{HttpFilter, HttpMatch},
-    route,
-};
+use crate::{model::HttpMatch, route};
+pub(super) use auth::Auth;
+use auth::Permits;
 use body::Upload;
 pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
+use early::Verdict;
 #[cfg(any(test, fuzzing))]
 pub(super) use fields::forwarded_for;
 use fields::{Client, Onward, Peer, RequestId};
@@ -60,6 +62,8 @@ struct Asked<'a> {
     random: u64,
     /// What a CORS filter wants said with the answer, whoever gives it.
     told: Cell<Option<cors::Told>>,
+    /// Who has let it pass.
+    permits: Permits,
     /// Whether its mirrors have theirs already.
     is_copied: Cell<bool>,
 }
@@ -107,6 +111,7 @@ pub(super) async fn answer(
                 wants,
                 random,
                 told: told_later,
+                permits: Permits::default(),
                 is_copied: Cell::new(false),
             };
             let mut tries = Tries::new(record.started);
@@ -219,15 +224,17 @@ async fn exchange(
         }
         asked.told.set(None);
         let facts = asked.facts(connection.scheme, rule.port, prefix.as_deref());
-        if let Some(answer) = asked.answered_by(&rule.spec.filters, &facts)? {
-            return Ok(answer);
-        }
         let home = rule.sessions.as_ref().and_then(|sessions| sessions.home(&asked.head.headers));
-        let choice = rule.choice(home, asked.random).ok_or(Refusal::NoBackend)?;
-        record.chosen(choice.index);
-        if let Some(answer) = asked.answered_by(rule.choice_filters(choice), &facts)? {
-            return Ok(answer);
+        let choice = rule.choice(home, asked.random);
+        match asked.answered_early(worker, connection, record, (&rule, choice, &facts)).await? {
+            Verdict::Pass => {}
+            Verdict::Answer(answer) => return Ok(*answer),
+            Verdict::Nobody(backend) => {
+                tries.wait(worker, &backend).await?;
+                continue;
+            }
         }
+        let choice = choice.ok_or(Refusal::NoBackend)?;
         let backend = choice.target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
         let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
         tries.limit(&rule.spec, choice.budget.as_ref(), asked);
@@ -238,13 +245,17 @@ async fn exchange(
         };
         let slot = picked.slot;
         record.trying(&slot.name);
-        let edit = |headers: &mut HeaderMap| filters::request_headers(rule.filters(choice), headers);
+        let edit = |headers: &mut HeaderMap| {
+            asked.permits.write(headers);
+            filters::request_headers(rule.filters(choice), headers);
+        };
         let interim = |status, headers| connection.inform(status, headers);
         let outgoing = Outgoing {
             rewritten,
             port: rule.port,
             fields: Onward::new(&asked.head.headers, peer(worker, connection, &rule.port_text), asked.client),
-            edit: filters::edits_request(rule.filters(choice)).then_some(&edit),
+            edit: (asked.permits.say_something() || filters::edits_request(rule.filters(choice)))
+                .then_some(&edit),
             interim: asked.takes_interim().then_some(&interim),
         };
         mirror::start(worker, rule.mirrors(choice), asked, &outgoing, &slot.name);
@@ -309,30 +320,6 @@ impl Asked<'_> {
             prefix,
         }
     }
-
-    /// What filters answer themselves, without a backend.
-    fn answered_by(
-        &self,
-        filters: &[HttpFilter],
-        facts: &filters::Facts<'_>,
-    ) -> Result<Option<Answer>, Refusal> {
-        if let Some(answer) = self.cors(filters) {
-            return Ok(Some(answer));
-        }
-        let redirect = filters::redirect(filters, facts).transpose()?;
-        Ok(redirect.map(|(redirect, location)| redirected(redirect.status, location)))
-    }
-
-    /// What a CORS filter among these makes of the request: an answer to a preflight, or a word for later.
-    fn cors(&self, filters: &[HttpFilter]) -> Option<Answer> {
-        match cors::judge(filters, self.head)? {
-            cors::Verdict::Preflight(headers) => Some(Answer::Own(StatusCode::NO_CONTENT, headers)),
-            cors::Verdict::Actual(told) => {
-                self.told.set(Some(told));
-                None
-            }
-        }
-    }
 }
 
 fn find(
@@ -360,12 +347,6 @@ fn find(
         record.unrouted(series);
         refusal
     })
-}
-
-fn redirected(status: StatusCode, location: HeaderValue) -> Answer {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::LOCATION, location);
-    Answer::Own(status, headers)
 }
 
 /// The backend agreed to switch: the connection, or the stream, becomes a tunnel once this answer is sent.

@@ -1,6 +1,7 @@
 //! Whole requests over real sockets: raw bytes in, and what reached the backend.
 
 mod answers;
+mod auth;
 mod cors;
 mod counted;
 mod deaths;
@@ -26,6 +27,7 @@ mod tls;
 mod upgrades;
 mod visits;
 mod watched;
+mod wide;
 
 use std::{
     future::Future,
@@ -147,6 +149,7 @@ pub(super) fn rule(target: Target) -> Rule {
         retry: None,
         session: None,
         mirrors: Vec::new(),
+        auths: Vec::new(),
         invalid: None,
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 mod visit;
 mod vitals;
 mod watch;
+mod wide;
 
 use std::{
     cell::{Cell, RefCell},
@@ -55,6 +56,7 @@ pub(super) use stream::Stream;
 pub(super) use visit::Visit;
 pub(super) use watch::{Crowded, Outcome, Place};
 use watch::{Watch, Watched};
+pub(super) use wide::Open;
 
 /// Every endpoint and backend that this worker has used.
 #[derive(Default)]
@@ -95,6 +97,8 @@ pub(super) struct Endpoint {
     /// It may have failed its last request: that it answers again is worth a word.
     is_doubted: Cell<bool>,
     shared: multiplex::Pool,
+    /// It has been found not to take WebSockets over HTTP/2.
+    is_narrow: Cell<bool>,
     tasks: Rc<RefCell<Tasks>>,
     /// Where its connections read to.
     room: Rc<Room>,
@@ -304,6 +308,7 @@ impl Endpoint {
             // What was known of it before is not asked for.
             is_doubted: Cell::new(true),
             shared,
+            is_narrow: Cell::new(false),
             tasks,
             room: room.clone(),
         }

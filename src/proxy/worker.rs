@@ -33,7 +33,7 @@ use crate::{
     },
 };
 use cache::Cache;
-pub(super) use cache::{Routed, Rule, Series, Unrouted};
+pub(super) use cache::{Choice, Routed, Rule, Series, Unrouted};
 use date::Date;
 use random::Random;
 pub use run::Drained;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Backend;
-use crate::model::{HttpFilter, Share};
+use crate::model::{ExternalAuth, HttpFilter, Share};
 
 /// The weighted backends of a rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub struct Choice {
     pub filters: Vec<HttpFilter>,
     /// Beside those of the rule.
     pub mirrors: Vec<Mirror>,
+    /// After those of the rule.
+    pub auths: Vec<Auth>,
+}
+
+/// Who is asked whether a request may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    pub target: Target,
+    pub spec: Arc<ExternalAuth>,
 }
 
 /// Where copies of requests go.
@@ -44,7 +53,7 @@ pub enum Target {
 
 impl Choice {
     pub fn new(weight: u32, target: Target, filters: Vec<HttpFilter>) -> Self {
-        Self { weight, upto: 0, target, filters, mirrors: Vec::new() }
+        Self { weight, upto: 0, target, filters, mirrors: Vec::new(), auths: Vec::new() }
     }
 }
 
@@ -79,6 +88,7 @@ impl Weighted {
             one.weight == other.weight
                 && one.filters == other.filters
                 && one.mirrors == other.mirrors
+                && one.auths == other.auths
                 && match (&one.target, &other.target) {
                     (Target::Backend(one), Target::Backend(other)) if !one.endpoints.is_empty() => {
                         one.endpoints == other.endpoints && one.policy == other.policy

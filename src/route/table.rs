@@ -10,7 +10,7 @@ use std::{
 
 use http::{HeaderMap, Method, header};
 
-use super::{Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, tree::PathTree};
+use super::{Auth, Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, tree::PathTree};
 use crate::model::{
     BackendPolicy, CertifiedKey, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session,
     Timeouts, ValueMatch,
@@ -134,6 +134,8 @@ pub struct Rule {
     pub retry: Option<Arc<Retry>>,
     pub session: Option<Arc<Session>>,
     pub mirrors: Vec<Mirror>,
+    /// Who has to allow its requests, in this order.
+    pub auths: Vec<Auth>,
     /// Why this rule can only answer 500.
     pub invalid: Option<Arc<str>>,
 }
@@ -338,11 +340,13 @@ impl HostRoutes {
 // === impl Rule ===
 
 impl Rule {
-    /// Everything that requests of this rule, or copies of them, are sent to.
+    /// Everything that requests of this rule, copies of them or questions about them are sent to.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         let choices = self.backends.choices().iter();
         let mirrors = choices.clone().flat_map(|choice| &choice.mirrors).chain(&self.mirrors);
-        choices.map(|choice| &choice.target).chain(mirrors.map(|mirror| &mirror.target))
+        let auths = choices.clone().flat_map(|choice| &choice.auths).chain(&self.auths);
+        let beside = mirrors.map(|mirror| &mirror.target).chain(auths.map(|auth| &auth.target));
+        choices.map(|choice| &choice.target).chain(beside)
     }
 
     /// Whether it, or one of its backends, has a CORS filter.
@@ -360,6 +364,7 @@ impl Rule {
             && self.retry == other.retry
             && self.session == other.session
             && self.mirrors == other.mirrors
+            && self.auths == other.auths
             && self.invalid == other.invalid
     }
 }

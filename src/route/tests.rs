@@ -88,6 +88,7 @@ fn rule(route: &Route, index: usize) -> Arc<Rule> {
         retry: None,
         session: None,
         mirrors: Vec::new(),
+        auths: Vec::new(),
         invalid: None,
     })
 }

@@ -1,6 +1,7 @@
 //! Requests through the running program: what a client and a backend see on the wire, and what an operator sees of it.
 
 mod answers;
+mod auth;
 mod backend_tls;
 mod bombs;
 mod failures;

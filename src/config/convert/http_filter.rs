@@ -1,18 +1,20 @@
 //! The standard's filters, those that are served.
 
-use http::StatusCode;
+use std::sync::Arc;
+
+use http::{HeaderName, StatusCode};
 
 use super::{Notes, text_or};
 use crate::{
     api::{
-        CorsMethod, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpPathModifierType,
-        HttpRequestMirrorFilter, HttpRequestRedirectFilter, HttpRouteFilter, HttpUrlRewriteFilter,
-        RedirectScheme,
+        BackendObjectReference, CorsMethod, HttpCorsFilter, HttpExternalAuthFilter, HttpHeader,
+        HttpHeaderFilter, HttpPathModifier, HttpPathModifierType, HttpRequestMirrorFilter,
+        HttpRequestRedirectFilter, HttpRouteFilter, HttpUrlRewriteFilter, RedirectScheme,
     },
     config::rules::{self, At},
     model::{
-        BackendRef, Cors, CorsList, HeaderEdit, HttpFilter, Meta, Mirror, OriginPattern, PathEdit, Redirect,
-        Rewrite, Share,
+        BackendRef, Cors, CorsList, ExternalAuth, HeaderEdit, HttpFilter, Meta, Mirror, OriginPattern,
+        PathEdit, Redirect, Rewrite, Share,
     },
 };
 
@@ -27,12 +29,11 @@ pub(super) fn filters(
 }
 
 fn filter(written: &HttpRouteFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes) -> Option<HttpFilter> {
-    let unserved = [
-        ("externalAuth", written.external_auth.is_some(), "external authorization is not served yet"),
-        ("extensionRef", written.extension_ref.is_some(), "filters by reference are not served yet"),
-    ];
-    for (field, _, why) in unserved.into_iter().filter(|(_, is_set, _)| *is_set) {
-        notes.unsupported(&at.key(field), why);
+    if written.extension_ref.is_some() {
+        notes.unsupported(&at.key("extensionRef"), "filters by reference are not served yet");
+    }
+    if let Some(written) = &written.external_auth {
+        return external_auth(written, meta, &at.key("externalAuth"), notes);
     }
     if let Some(edit) = &written.request_header_modifier {
         let at = at.key("requestHeaderModifier");
@@ -60,6 +61,48 @@ fn filter(written: &HttpRouteFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes
     written.cors.as_ref().map(|written| HttpFilter::Cors(cors(written, &at.key("cors"), notes)))
 }
 
+/// What a filter refers to beside the backends of its rule.
+fn aside(reference: &BackendObjectReference, meta: &Meta) -> BackendRef {
+    BackendRef {
+        group: text_or(reference.group.as_deref(), ""),
+        kind: text_or(reference.kind.as_deref(), "Service"),
+        namespace: text_or(reference.namespace.as_deref(), &meta.id.namespace),
+        name: (&*reference.name).into(),
+        port: reference.port,
+        weight: 1,
+        filters: Vec::new(),
+    }
+}
+
+fn external_auth(
+    written: &HttpExternalAuthFilter,
+    meta: &Meta,
+    at: &At<'_>,
+    notes: &mut Notes,
+) -> Option<HttpFilter> {
+    let Some(http) = &written.http else {
+        notes.unsupported(at, "external authorization by gRPC is not served yet; use `protocol: HTTP`");
+        return None;
+    };
+    if written.forward_body.as_ref().and_then(|body| body.max_size).is_some_and(|size| size > 0) {
+        notes.unsupported(&at.key("forwardBody"), "bodies are not sent to the authorizing service yet");
+    }
+    let at = at.key("http");
+    let mut names = |field: &str, names: &[String]| -> Vec<HeaderName> {
+        let at = at.key(field);
+        let name =
+            |(index, name): (usize, &String)| notes.found.take(&at.index(index), rules::header_name(name));
+        names.iter().enumerate().filter_map(name).collect()
+    };
+    let prefix = http.path.as_deref().unwrap_or_default().trim_matches('/');
+    Some(HttpFilter::Auth(Arc::new(ExternalAuth {
+        backend: aside(&written.backend_ref, meta),
+        path: if prefix.is_empty() { "".into() } else { format!("/{prefix}").into() },
+        told: names("allowedHeaders", &http.allowed_headers),
+        passed: names("allowedResponseHeaders", &http.allowed_response_headers),
+    })))
+}
+
 fn mirror(written: &HttpRequestMirrorFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes) -> Mirror {
     let (numerator, denominator) = match (&written.fraction, written.percent) {
         (Some(fraction), _) => (fraction.numerator, fraction.denominator.unwrap_or(100)),
@@ -68,17 +111,8 @@ fn mirror(written: &HttpRequestMirrorFilter, meta: &Meta, at: &At<'_>, notes: &m
     };
     let share = Share::new(numerator, denominator)
         .ok_or_else(|| format!("{numerator} of {denominator} is more than all"));
-    let reference = &written.backend_ref;
     Mirror {
-        backend: BackendRef {
-            group: text_or(reference.group.as_deref(), ""),
-            kind: text_or(reference.kind.as_deref(), "Service"),
-            namespace: text_or(reference.namespace.as_deref(), &meta.id.namespace),
-            name: (&*reference.name).into(),
-            port: reference.port,
-            weight: 1,
-            filters: Vec::new(),
-        },
+        backend: aside(&written.backend_ref, meta),
         share: notes.found.take(&at.key("fraction"), share).unwrap_or(Share::ALL),
     }
 }

@@ -266,7 +266,8 @@ fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
     let route = route(
         "{rules: [{}, {
           filters: [
-            {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1}, http: {}}},
+            {type: ExternalAuth, externalAuth: {protocol: GRPC, backendRef: {name: a, port: 1}, grpc: {}}},
+            {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1}, http: {}, forwardBody: {maxSize: 1}}},
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
           backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
     );
@@ -275,11 +276,30 @@ fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
         fields(&route.rules[1].unsupported),
         [
             "spec.rules[1].filters[0].externalAuth",
-            "spec.rules[1].filters[1].extensionRef",
+            "spec.rules[1].filters[1].externalAuth.forwardBody",
+            "spec.rules[1].filters[2].extensionRef",
             "spec.rules[1].backendRefs[0].filters[0].extensionRef",
         ]
     );
     assert!(route.unsupported.is_empty());
+}
+
+#[test]
+fn external_authorization() {
+    let route = route(
+        "{rules: [
+          {filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1},
+             http: {path: check/me/, allowedHeaders: [Cookie], allowedResponseHeaders: [X-User]}, forwardBody: {maxSize: 0}}}]},
+          {filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: b, namespace: o, port: 1}, http: {path: /}}}]}]}",
+    );
+    assert!(route.rules.iter().all(|rule| rule.unsupported.is_empty()));
+    let [one, two] = [0, 1].map(|index| route.rules[index].filters[0].auth().unwrap());
+    assert_eq!((&*one.backend.namespace, &*one.backend.name, &*one.path), ("shop", "a", "/check/me"));
+    assert_eq!(
+        (&one.told[..], &one.passed[..]),
+        (&[http::header::COOKIE][..], &["x-user".parse().unwrap()][..])
+    );
+    assert_eq!((&*two.backend.namespace, &*two.path, two.told.len()), ("o", "", 0));
 }
 
 #[test]

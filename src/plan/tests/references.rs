@@ -344,3 +344,33 @@ fn endpoints_without_port_or_container_say_what_to_write() {
     );
     assert_eq!(plan.leads_to("c.test"), "empty: 1 down (NoSuchContainer: there is no container `f00`)");
 }
+
+#[test]
+fn who_is_asked_whether_requests_may_pass_is_a_reference_like_any_other() {
+    let asking = |reference| {
+        let spec = ExternalAuth { backend: reference, path: "".into(), told: Vec::new(), passed: Vec::new() };
+        let mut rule = rule("/").to(service_ref("web:80"));
+        rule.filters.push(HttpFilter::Auth(Arc::new(spec)));
+        route("r").rule(rule)
+    };
+    let asked = |plan: &Plan| shown(&plan.answer("a.test", "/").unwrap().auths[0].target);
+    let keeper = || backend("far/keeper").address("10.0.0.9:80");
+    let near = plan(&world![edge(), container("web"), container("keeper"), asking(service_ref("keeper:80"))]);
+    assert_eq!(near.route_says("r", "ResolvedRefs").split(':').nth(1), Some(" True ResolvedRefs"));
+    assert!(near.workload("keeper").problems.is_empty() && !asked(&near).contains("invalid"));
+    for (reference, reason) in [
+        (service_ref("nobody:80"), "BackendNotFound"),
+        (service_ref("far/keeper:80"), "RefNotPermitted"),
+        (BackendRef { kind: "ConfigMap".into(), ..service_ref("keeper:80") }, "InvalidKind"),
+    ] {
+        let plan = plan(&world![edge(), container("web"), keeper(), asking(reference)]);
+        let said = plan.route_says("r", "ResolvedRefs");
+        assert!(said.starts_with(&format!("ResolvedRefs: False {reason}: ")), "{said}");
+        assert!(asked(&plan).starts_with("invalid: "), "{}", asked(&plan));
+        assert!(!plan.leads_to("a.test").starts_with("invalid"), "the backend itself is there");
+    }
+    let grant = grant("far/g", "default", ("", "Service", None));
+    let granted =
+        plan(&world![edge(), container("web"), keeper(), grant, asking(service_ref("far/keeper:80"))]);
+    assert_eq!(asked(&granted), "10.0.0.9:80");
+}

@@ -46,7 +46,8 @@ pub(super) fn judge(filters: &[HttpFilter], head: &Parts) -> Option<Verdict> {
         | HttpFilter::ResponseHeaders(_)
         | HttpFilter::Redirect(_)
         | HttpFilter::Rewrite(_)
-        | HttpFilter::Mirror(_) => None,
+        | HttpFilter::Mirror(_)
+        | HttpFilter::Auth(_) => None,
     })?;
     let origin = head.headers.get(header::ORIGIN);
     let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);

@@ -212,7 +212,7 @@ fn is_alias(name: &str) -> bool {
 // === the client ===
 
 /// Whether a field tells where a request came from.
-fn tells_of_client(name: &str) -> bool {
+pub(super) fn tells_of_client(name: &str) -> bool {
     name.starts_with("x-forwarded-")
         || matches!(name, "forwarded" | "x-forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
 }

@@ -40,7 +40,8 @@ pub(super) fn redirect<'f>(
         | HttpFilter::ResponseHeaders(_)
         | HttpFilter::Rewrite(_)
         | HttpFilter::Cors(_)
-        | HttpFilter::Mirror(_) => None,
+        | HttpFilter::Mirror(_)
+        | HttpFilter::Auth(_) => None,
     })?;
     Some(location(redirect, facts).map(|location| (redirect, location)))
 }
@@ -100,7 +101,8 @@ pub(super) fn rewrite<'f>(
             | HttpFilter::ResponseHeaders(_)
             | HttpFilter::Redirect(_)
             | HttpFilter::Cors(_)
-            | HttpFilter::Mirror(_) => {}
+            | HttpFilter::Mirror(_)
+            | HttpFilter::Auth(_) => {}
         }
     }
     Ok(None)
@@ -144,7 +146,8 @@ pub(super) fn request_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>,
             | HttpFilter::Redirect(_)
             | HttpFilter::Rewrite(_)
             | HttpFilter::Cors(_)
-            | HttpFilter::Mirror(_) => {}
+            | HttpFilter::Mirror(_)
+            | HttpFilter::Auth(_) => {}
         }
     }
 }
@@ -158,7 +161,8 @@ pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>
             | HttpFilter::Redirect(_)
             | HttpFilter::Rewrite(_)
             | HttpFilter::Cors(_)
-            | HttpFilter::Mirror(_) => {}
+            | HttpFilter::Mirror(_)
+            | HttpFilter::Auth(_) => {}
         }
     }
 }

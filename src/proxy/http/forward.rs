@@ -7,6 +7,7 @@
 
 mod again;
 mod blame;
+mod websocket;
 
 use std::{future::Future, rc::Rc, time::Duration};
 
@@ -308,12 +309,15 @@ async fn send(
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
 ) -> Result<(Response<()>, Exchange), Failed> {
+    let introduction = slot.introduction(asked.client.address, outgoing.port.get());
+    if let Some(answered) = websocket::by_http2(worker, slot, (asked, outgoing), &introduction).await? {
+        return Ok(answered);
+    }
     let protocol = match asked.wants {
         Wants::Http => slot.protocol(),
         // It is HTTP/1 that is switched from.
         Wants::WebSocket => Protocol::Http1,
     };
-    let introduction = slot.introduction(asked.client.address, outgoing.port.get());
     let make = || Message::new(asked, outgoing, &slot.name);
     let sending = std::pin::pin!(over(worker, (slot, protocol), &introduction, make));
     sending.await.map_err(|unanswered| match unanswered {

@@ -131,7 +131,7 @@ impl Drop for Copy {
 }
 
 /// Reads an answer to its end, if that is near.
-async fn discard(exchange: &mut Exchange) {
+pub(super) async fn discard(exchange: &mut Exchange) {
     let mut left = MOST_READ;
     while left > 0 && !exchange.is_done() {
         let frame = poll_fn(|cx| exchange.poll_frame(cx));

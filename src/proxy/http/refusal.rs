@@ -65,6 +65,9 @@ pub(super) enum Refusal {
     TryTimeout(Duration),
     #[error("the request took longer than {0:?} (`timeouts.request` of the rule)")]
     Timeout(Duration),
+    /// By a service that is asked whether requests may pass.
+    #[error("nobody could be asked whether the request may pass: {0}")]
+    Unasked(Arc<str>),
 }
 
 /// Where the mistake is.
@@ -98,7 +101,9 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -129,7 +134,8 @@ impl Refusal {
             | Self::Broken(_)
             | Self::Switched
             | Self::TryTimeout(_)
-            | Self::Timeout(_) => Side::Backend,
+            | Self::Timeout(_)
+            | Self::Unasked(_) => Side::Backend,
         }
     }
 
@@ -151,7 +157,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) => {
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
                 "The service is not available at the moment."
             }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {

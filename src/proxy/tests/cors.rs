@@ -3,10 +3,10 @@
 use super::*;
 use crate::model::{Cors, CorsList, OriginPattern};
 
-const PREFLIGHT: &str =
+pub(super) const PREFLIGHT: &str =
     "OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nAccess-Control-Request-Method: PUT\r\n\r\n";
 
-fn cors(origin: &str) -> HttpFilter {
+pub(super) fn cors(origin: &str) -> HttpFilter {
     HttpFilter::Cors(Cors {
         origins: vec![OriginPattern::parse(origin).unwrap()],
         methods: CorsList::of(["PUT"]).unwrap(),

@@ -11,12 +11,14 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{super::http::Message, Endpoint, Own, Stream, Visit, multiplex::Ticket};
+use super::{super::http::Message, Endpoint, Own, Stream, Visit, multiplex::Ticket, wide::Answered};
 use crate::proxy::config::Limits;
 
 pub(in crate::proxy) enum Exchange {
     Own(Box<Own>),
     Shared(Ticket),
+    /// On a stream that has its answer: a WebSocket over HTTP/2, or why there is none.
+    Wide(Box<Answered>),
 }
 
 /// How an endpoint is spoken to.
@@ -80,6 +82,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.is_reused,
             Self::Shared(ticket) => ticket.is_reused,
+            Self::Wide(_) => false,
         }
     }
 
@@ -92,6 +95,7 @@ impl Exchange {
             Self::Own(own) => own.send(message).await,
             // In a box: most requests would have room for it and not need it.
             Self::Shared(ticket) => Box::pin(ticket.send(message)).await,
+            Self::Wide(_) => Err(Failure::NotSent),
         }
     }
 
@@ -100,6 +104,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.visit = Some(visit),
             Self::Shared(ticket) => ticket.visit = Some(visit),
+            Self::Wide(answered) => answered.visit = Some(visit),
         }
     }
 
@@ -108,6 +113,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.visit.take(),
             Self::Shared(ticket) => ticket.visit.take(),
+            Self::Wide(answered) => answered.visit.take(),
         }
     }
 
@@ -119,6 +125,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.poll_frame(cx),
             Self::Shared(ticket) => ticket.poll_frame(cx),
+            Self::Wide(answered) => answered.poll_frame(cx),
         }
     }
 
@@ -127,7 +134,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.poll_rest(cx),
             // Its connection sees to it.
-            Self::Shared(_) => {}
+            Self::Shared(_) | Self::Wide(_) => {}
         }
     }
 
@@ -136,6 +143,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.is_done(),
             Self::Shared(ticket) => ticket.is_done(),
+            Self::Wide(answered) => answered.is_done(),
         }
     }
 
@@ -144,6 +152,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.size_hint(),
             Self::Shared(ticket) => ticket.size_hint(),
+            Self::Wide(answered) => answered.size_hint(),
         }
     }
 
@@ -152,6 +161,7 @@ impl Exchange {
         match self {
             Self::Own(own) => own.finish(now),
             Self::Shared(ticket) => drop(ticket),
+            Self::Wide(answered) => drop(answered),
         }
     }
 
@@ -160,6 +170,7 @@ impl Exchange {
         match self {
             Self::Own(own) => Some(own.into_stream()),
             Self::Shared(_) => None,
+            Self::Wide(answered) => Some((Stream::Wide(Box::new(answered.wide)), Bytes::new())),
         }
     }
 }

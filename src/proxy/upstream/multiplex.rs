@@ -286,7 +286,7 @@ impl Drop for Ticket {
 }
 
 /// `:scheme` and `:authority` instead of `Host`.
-fn to_absolute_form(request: &mut Request<RequestBody>, scheme: uri::Scheme) {
+pub(super) fn to_absolute_form(request: &mut Request<RequestBody>, scheme: uri::Scheme) {
     let Some(host) = request.headers().get(header::HOST) else { return };
     let Ok(authority) = uri::Authority::try_from(host.as_bytes()) else { return };
     let mut parts = uri::Parts::default();

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::Protocol;
+use super::{Protocol, wide::Wide};
 use crate::{proxy::tls::Connector, route::Address, runtime::socket};
 
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(in crate::proxy) enum Stream {
     Unix(UnixStream),
     TlsTcp(Box<TlsStream<TcpStream>>),
     TlsUnix(Box<TlsStream<UnixStream>>),
+    /// A stream of HTTP/2.
+    Wide(Box<Wide>),
 }
 
 // === impl Stream ===
@@ -48,7 +50,7 @@ impl Stream {
         match stream {
             Self::Tcp(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsTcp),
             Self::Unix(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsUnix),
-            secured @ (Self::TlsTcp(_) | Self::TlsUnix(_)) => Ok(secured),
+            secured @ (Self::TlsTcp(_) | Self::TlsUnix(_) | Self::Wide(_)) => Ok(secured),
         }
     }
 }
@@ -68,6 +70,7 @@ impl AsyncRead for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::TlsTcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::TlsUnix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Wide(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -79,6 +82,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::TlsTcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::TlsUnix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Wide(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -96,6 +100,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Self::TlsTcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Self::TlsUnix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Wide(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 
@@ -105,6 +110,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::TlsTcp(stream) => stream.is_write_vectored(),
             Self::TlsUnix(stream) => stream.is_write_vectored(),
+            Self::Wide(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -114,6 +120,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::TlsTcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::TlsUnix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Wide(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -123,6 +130,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::TlsTcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::TlsUnix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Wide(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

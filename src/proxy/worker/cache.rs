@@ -19,7 +19,7 @@ use crate::{
     model::HttpFilter,
     proxy::{
         connection::Connection,
-        http::{Budget, Home, Mirror, Sessions},
+        http::{Auth, Budget, Home, Mirror, Sessions},
         upstream::Backend,
     },
     route::{self, Found, Request, Table, Target},
@@ -47,6 +47,8 @@ pub(in crate::proxy) struct Rule {
     /// Present where the rule keeps clients at their endpoints.
     pub(in crate::proxy) sessions: Option<Sessions>,
     mirrors: Vec<Mirror>,
+    /// Who has to allow its requests.
+    pub(in crate::proxy) auths: Vec<Auth>,
     choices: Vec<Choice>,
     uses_prefix: bool,
 }
@@ -59,6 +61,8 @@ pub(in crate::proxy) struct Choice {
     pub(in crate::proxy) budget: Option<Rc<Budget>>,
     /// Beside those of the rule.
     mirrors: Vec<Mirror>,
+    /// After those of the rule.
+    pub(in crate::proxy) auths: Vec<Auth>,
     pub(in crate::proxy) index: usize,
 }
 
@@ -183,11 +187,13 @@ impl Rule {
                 let state = worker.upstreams.backend((backend, client), limits, worker.random());
                 let budget = rule.retry.as_ref().map(|_| worker.budgets.of(&backend.name));
                 let (target, series) = (Ok(Rc::new(state)), series(backend.name.clone()));
-                Choice { target, series, budget, mirrors: mirrors(worker, listener, &choice.mirrors), index }
+                let mirrors = mirrors(worker, listener, &choice.mirrors);
+                let auths = auths(worker, listener, &choice.auths);
+                Choice { target, series, budget, mirrors, auths, index }
             }
             Target::Invalid(reason) => {
                 let (target, series) = (Err(reason.clone()), none.clone());
-                Choice { target, series, budget: None, mirrors: Vec::new(), index }
+                Choice { target, series, budget: None, mirrors: Vec::new(), auths: Vec::new(), index }
             }
         };
         let choices: Vec<Choice> = rule.backends.choices().iter().enumerate().map(choice).collect();
@@ -202,6 +208,7 @@ impl Rule {
             series: none,
             sessions: Sessions::new(&worker.config.session_key, rule),
             mirrors: mirrors(worker, listener, &rule.mirrors),
+            auths: auths(worker, listener, &rule.auths),
             choices,
             uses_prefix,
         }
@@ -245,6 +252,17 @@ fn mirrors(worker: &Worker, listener: &route::Listener, mirrors: &[route::Mirror
         Target::Invalid(_) => None,
     };
     mirrors.iter().map(|mirror| Mirror { share: mirror.share, backend: backend(&mirror.target) }).collect()
+}
+
+fn auths(worker: &Worker, listener: &route::Listener, auths: &[route::Auth]) -> Vec<Auth> {
+    let (limits, client) = (&worker.config.limits, listener.client.as_ref());
+    let backend = |target: &Target| match target {
+        Target::Backend(backend) => {
+            Ok(Rc::new(worker.upstreams.backend((backend, client), limits, worker.random())))
+        }
+        Target::Invalid(reason) => Err(reason.clone()),
+    };
+    auths.iter().map(|auth| Auth { spec: auth.spec.clone(), backend: backend(&auth.target) }).collect()
 }
 
 // === impl Series ===

@@ -93,6 +93,7 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         | Refusal::Rewritten
         | Refusal::NoEndpoint(_)
         | Refusal::Crowded
-        | Refusal::Overloaded(_) => None,
+        | Refusal::Overloaded(_)
+        | Refusal::Unasked(_) => None,
     }
 }

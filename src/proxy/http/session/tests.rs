@@ -33,6 +33,7 @@ fn rule(session: Session, backends: &[(u32, &[Endpoint])]) -> Rule {
         retry: None,
         session: Some(Arc::new(session)),
         mirrors: Vec::new(),
+        auths: Vec::new(),
         invalid: None,
     }
 }

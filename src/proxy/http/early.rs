@@ -1,0 +1,111 @@
+//! What is answered without a backend: a preflight, a no of those who have to allow a request, a redirect.
+
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{
+    Answer, Asked,
+    auth::{self, Auth, Question},
+    cors,
+    fields::Onward,
+    filters, peer,
+    record::Record,
+    refusal::Refusal,
+};
+use crate::{
+    model::HttpFilter,
+    proxy::{
+        connection::Connection,
+        upstream::Backend,
+        worker::{Choice, Rule, Worker},
+    },
+};
+
+/// Whether a backend is asked.
+pub(super) enum Verdict {
+    Pass,
+    /// This is what the client gets.
+    Answer(Box<Answer>),
+    /// Somebody has to allow it, and has no endpoint that could be asked at the moment.
+    Nobody(Rc<Backend>),
+}
+
+impl Asked<'_> {
+    /// Who may not pass does not learn of a redirect; a browser's preflight has nothing to show to those who are asked.
+    pub(super) async fn answered_early(
+        &self,
+        worker: &Worker,
+        connection: &Connection,
+        record: &mut Record,
+        (rule, choice, facts): (&Rule, Option<&Choice>, &filters::Facts<'_>),
+    ) -> Result<Verdict, Refusal> {
+        let filters = choice.map_or(&[][..], |choice| rule.choice_filters(choice));
+        if let Some(answer) = self.cors(&rule.spec.filters).or_else(|| self.cors(filters)) {
+            return Ok(Verdict::Answer(Box::new(answer)));
+        }
+        let auths = rule.auths.iter().chain(choice.into_iter().flat_map(|choice| &choice.auths));
+        match self.may_pass(worker, connection, (rule, auths), record).await? {
+            Verdict::Pass => {}
+            other @ (Verdict::Answer(_) | Verdict::Nobody(_)) => return Ok(other),
+        }
+        if let Some(answer) = redirected_by(&rule.spec.filters, facts)? {
+            return Ok(Verdict::Answer(answer));
+        }
+        if let Some(choice) = choice {
+            record.chosen(choice.index);
+        }
+        let redirect = redirected_by(filters, facts)?;
+        Ok(redirect.map_or(Verdict::Pass, Verdict::Answer))
+    }
+
+    /// Asks those who have to allow it, where there are any.
+    async fn may_pass<'a>(
+        &self,
+        worker: &Worker,
+        connection: &Connection,
+        (rule, auths): (&Rule, impl Iterator<Item = &'a Auth>),
+        record: &Record,
+    ) -> Result<Verdict, Refusal> {
+        let mut auths = auths.peekable();
+        if auths.peek().is_none() {
+            return Ok(Verdict::Pass);
+        }
+        let whole = rule.spec.timeouts.request.map(|time| record.started + time);
+        let until = worker.now() + auth::TIME;
+        let fields = Onward::new(&self.head.headers, peer(worker, connection, &rule.port_text), self.client);
+        let until = whole.map_or(until, |whole| whole.min(until));
+        let question = Question { fields, port: rule.port.get(), until };
+        // In a box: few requests need one, and all would have room for it.
+        let verdict = Box::pin(self.permits.ask(worker, auths, self, &question)).await?;
+        if let Verdict::Answer(answer) = &verdict
+            && let Answer::Response(response, ..) = &**answer
+        {
+            self.refuse_false_tunnel(record, response.status())?;
+        }
+        Ok(verdict)
+    }
+
+    /// What a CORS filter among these makes of the request: an answer to a preflight, or a word for later.
+    fn cors(&self, filters: &[HttpFilter]) -> Option<Answer> {
+        match cors::judge(filters, self.head)? {
+            cors::Verdict::Preflight(headers) => Some(Answer::Own(StatusCode::NO_CONTENT, headers)),
+            cors::Verdict::Actual(told) => {
+                self.told.set(Some(told));
+                None
+            }
+        }
+    }
+}
+
+/// Where a filter sends the client.
+fn redirected_by(filters: &[HttpFilter], facts: &filters::Facts<'_>) -> Result<Option<Box<Answer>>, Refusal> {
+    let redirect = filters::redirect(filters, facts).transpose()?;
+    Ok(redirect.map(|(redirect, location)| Box::new(redirected(redirect.status, location))))
+}
+
+fn redirected(status: StatusCode, location: HeaderValue) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::LOCATION, location);
+    Answer::Own(status, headers)
+}

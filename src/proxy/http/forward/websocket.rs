@@ -1,0 +1,29 @@
+//! WebSockets to endpoints that are spoken to by HTTP/2.
+
+use http::Response;
+
+use super::{Asked, Failed, Message, Outgoing, Sent, Wants};
+use crate::proxy::{
+    upstream::{Exchange, Open, Protocol, Slot},
+    worker::Worker,
+};
+
+/// A try by RFC 8441; `None` where that is not wanted, or not what the endpoint has announced.
+pub(super) async fn by_http2(
+    worker: &Worker,
+    slot: &Slot,
+    (asked, outgoing): (&Asked<'_>, &Outgoing<'_>),
+    introduction: &[u8],
+) -> Result<Option<(Response<()>, Exchange)>, Failed> {
+    if asked.wants != Wants::WebSocket || slot.protocol() != Protocol::Http2 {
+        return Ok(None);
+    }
+    let limits = slot.limits(&worker.config.limits);
+    // In a box: few requests need one, and all would have room for it.
+    let open = Box::pin(Open::connect(&slot.endpoint, limits, introduction)).await;
+    let Some(open) = open.map_err(|failure| Failed::Again { failure, sent: Sent::Nothing })? else {
+        return Ok(None);
+    };
+    let mut message = Message::new(asked, outgoing, &slot.name).map_err(Failed::Final)?;
+    Box::pin(open.ask(&mut message)).await.map(Some).map_err(|failure| asked.judge(failure))
+}

@@ -1,0 +1,255 @@
+//! WebSockets over HTTP/2, for endpoints that let clients open them so (RFC 8441), each on a connection of its own.
+//!
+//! Why not beside the requests of a shared one: it lasts for hours, and what it is behind must not hold up others. By
+//! HTTP/1 it has a connection of its own too.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::{Buf as _, Bytes};
+use h2::{
+    Reason, RecvStream, SendStream,
+    client::{Builder, SendRequest},
+    ext::Protocol as Connect,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri};
+use http_body::{Frame, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
+
+use super::{super::http::Message, Endpoint, Exchange, Failure, Protocol, Visit, multiplex};
+use crate::proxy::config::Limits;
+
+/// A connection to an endpoint that takes WebSockets.
+pub(in crate::proxy) struct Open {
+    sender: SendRequest<Bytes>,
+    scheme: uri::Scheme,
+}
+
+/// A stream that was answered.
+#[derive(Debug)]
+pub(in crate::proxy) struct Wide {
+    sender: SendStream<Bytes>,
+    receiver: RecvStream,
+    /// What was read and not yet taken.
+    rest: Bytes,
+}
+
+/// The same before anybody has taken it as what it is.
+pub(in crate::proxy) struct Answered {
+    pub(super) wide: Wide,
+    /// The request that is on it.
+    pub(super) visit: Option<Visit>,
+}
+
+// === impl Open ===
+
+impl Open {
+    const WINDOW: u32 = 256 << 10;
+
+    /// `None` where the endpoint does not take WebSockets so: it speaks HTTP/1 only, or has not announced it.
+    pub(in crate::proxy) async fn connect(
+        endpoint: &Rc<Endpoint>,
+        limits: &Limits,
+        introduction: &[u8],
+    ) -> Result<Option<Self>, Failure> {
+        if endpoint.is_narrow.get() {
+            return Ok(None);
+        }
+        let stream = timeout(limits.connect_timeout, endpoint.connect(Protocol::Http2, introduction));
+        let stream = stream.await.map_err(|_| Failure::ConnectTimeout)?.map_err(Failure::Connect)?;
+        let scheme = if endpoint.secure.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
+        let sender = timeout(limits.connect_timeout, Self::settle(endpoint, stream)).await.ok().flatten();
+        endpoint.is_narrow.set(sender.is_none());
+        Ok(sender.map(|sender| Self { sender, scheme }))
+    }
+
+    /// Waits for what the endpoint announces.
+    async fn settle(endpoint: &Endpoint, stream: super::Stream) -> Option<SendRequest<Bytes>> {
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(Self::WINDOW)
+            .initial_connection_window_size(Self::WINDOW)
+            .max_header_list_size(64 << 10)
+            .max_send_buffer_size(64 << 10);
+        let (sender, mut connection) = builder.handshake(stream).await.ok()?;
+        let mut pings = connection.ping_pong()?;
+        endpoint.tasks.borrow_mut().spawn_local("upstream", async move {
+            // Its errors are handed to whoever is on the stream.
+            let _ = connection.await;
+        });
+        // Whoever answers a ping has sent its settings before.
+        pings.ping(h2::Ping::opaque()).await.ok()?;
+        sender.is_extended_connect_protocol_enabled().then_some(sender)
+    }
+
+    /// Asks for a WebSocket, with the head of the handshake of HTTP/1.1. The answer is as by HTTP/1.1 too.
+    pub(in crate::proxy) async fn ask(
+        self,
+        message: &mut Message<'_>,
+    ) -> Result<(Response<()>, Exchange), Failure> {
+        let Self { mut sender, scheme } = self;
+        let mut request = message.take_request();
+        let key = request.headers_mut().remove(header::SEC_WEBSOCKET_KEY);
+        for name in [header::CONNECTION, header::UPGRADE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            request.headers_mut().remove(name);
+        }
+        multiplex::to_absolute_form(&mut request, scheme);
+        *request.method_mut() = Method::CONNECT;
+        let mut request = request.map(|_| ());
+        request.extensions_mut().clear();
+        request.extensions_mut().insert(Connect::from_static("websocket"));
+        let (response, stream) = sender.send_request(request, false).map_err(failure)?;
+        let (mut head, receiver) = response.await.map_err(failure)?.into_parts();
+        if head.status.is_success() {
+            head.status = StatusCode::SWITCHING_PROTOCOLS;
+            agree(&mut head.headers, key.as_ref());
+        }
+        let wide = Wide { sender: stream, receiver, rest: Bytes::new() };
+        let answered = Box::new(Answered { wide, visit: None });
+        Ok((Response::from_parts(head, ()), Exchange::Wide(answered)))
+    }
+}
+
+/// What the answer of HTTP/1.1 has and that of HTTP/2 has not (RFC 6455 section 4.2.2).
+fn agree(headers: &mut HeaderMap, key: Option<&HeaderValue>) {
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Some(accept) = key.and_then(|key| HeaderValue::try_from(accept(key.as_bytes())).ok()) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+}
+
+fn accept(key: &[u8]) -> String {
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key);
+    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64_STANDARD.encode(context.finish())
+}
+
+fn failure(error: h2::Error) -> Failure {
+    if error.reason() == Some(Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote()) {
+        return Failure::Refused(io::Error::other(error));
+    }
+    let is_invalid = error.is_library();
+    let error = io::Error::other(error);
+    if is_invalid { Failure::Invalid(error) } else { Failure::Broken(error) }
+}
+
+// === impl Answered ===
+
+impl Answered {
+    /// The next piece of an answer that is no WebSocket.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let data = ready!(self.wide.poll_data(cx)).transpose()?;
+        if let Some(data) = &data {
+            self.wide.release(data.len());
+        }
+        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.wide.receiver.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        if self.is_done() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
+
+// === impl Wide ===
+
+impl Wide {
+    /// Of what is written at a time.
+    const PIECE: usize = 16 << 10;
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        self.receiver.poll_data(cx).map_err(|error| match error.reason() {
+            Some(Reason::CANCEL) => io::ErrorKind::ConnectionReset.into(),
+            Some(_) | None => io::Error::other(error),
+        })
+    }
+
+    /// Lets the endpoint send as much again.
+    fn release(&mut self, length: usize) {
+        // It fails where the stream has ended, which whoever reads is told.
+        let _ = self.receiver.flow_control().release_capacity(length);
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let room = self.sender.capacity();
+            if room > 0 {
+                return Poll::Ready(Ok(room));
+            }
+            match ready!(self.sender.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Wide {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.rest.is_empty() {
+            match ready!(self.poll_data(cx)) {
+                Some(data) => self.rest = data?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let length = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(&self.rest[..length]);
+        self.rest.advance(length);
+        self.release(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wide {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let wanted = bytes.len().min(Self::PIECE);
+        self.sender.reserve_capacity(wanted);
+        let length = ready!(self.poll_room(cx))?.min(wanted);
+        let piece = Bytes::copy_from_slice(&bytes[..length]);
+        self.sender.send_data(piece, false).map_err(io::Error::other)?;
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // One that has ended already is no worse.
+        let _ = self.sender.send_data(Bytes::new(), true);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_agreed_to_as_in_the_example_of_rfc_6455() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}
