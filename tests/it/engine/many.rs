@@ -60,10 +60,11 @@ fn two_hundred_containers_of_which_one_flaps_cost_little() {
     let tables = generation() - tables;
     let words = portolan.process.lines().len() - words;
     note(&format!("in 10 s: {used} ticks, {changes} restarts, {tables} tables, {words} lines"));
-    // The promise is 1 % of a core for an optimized build. Among other work the same work takes longer.
+    // A release takes 1 % of a core, what is optimized for size a little more; among other work the same work takes
+    // longer.
     let most = match static_binary() {
         Some(_) if is_busy() => 30,
-        Some(_) => 10,
+        Some(_) => 20,
         None => 200,
     };
     assert!(used <= most, "{used} hundredths of a second of processor time in 10 s, more than {most}");
