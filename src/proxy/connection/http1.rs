@@ -334,9 +334,6 @@ impl Wire {
         if self.upload.is_done() {
             return true;
         }
-        if self.owes_continue {
-            return false;
-        }
         let mut left = Self::DISCARD;
         let mut context = Context::from_waker(std::task::Waker::noop());
         loop {

@@ -129,3 +129,40 @@ impl Output {
         self.written = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes all bytes at once and keeps them to itself until it is flushed for the second time.
+    #[derive(Default)]
+    struct Late {
+        flushes: u32,
+    }
+
+    impl AsyncWrite for Late {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            if self.flushes < 2 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_waits_in_the_stream_below_is_flushed_though_nothing_follows() {
+        let (mut output, mut stream) = (Output::default(), Late::default());
+        output.bytes.extend_from_slice(b"tail");
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(output.poll_write(&mut stream, &mut cx).is_pending());
+        assert!(!output.is_done());
+        assert!(output.poll_write(&mut stream, &mut cx).is_ready());
+        assert!(output.is_done() && stream.flushes == 2);
+    }
+}

@@ -172,6 +172,19 @@ async fn an_upload_goes_on_while_the_client_takes_nothing_of_the_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_to_an_upload_that_is_not_read_says_that_it_is_the_last() {
+    let proxy = Proxy::start(config(), serving(&[]));
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, field(&reply.head, "connection")), (503, Some("close")));
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, field(&reply.head, "connection")), (503, None), "{}", reply.head);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_frees_the_backend() {
     let (sender, mut closed) = tokio::sync::mpsc::unbounded_channel();
     let server = Server::start(move |mut client, heard, _| {
