@@ -73,7 +73,7 @@ pub fn names_of_one(workload: &Workload, templates: &[Template]) -> Vec<HostPatt
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Translation {
     /// `HTTPRoute`s and `Backend`s, sorted by id.
-    pub objects: Vec<Object>,
+    pub objects: Vec<Arc<Object>>,
     /// What is wrong or odd about a container's labels.
     pub problems: BTreeMap<WorkloadId, Vec<Problem>>,
     /// The objects that a container takes part in.
@@ -86,6 +86,36 @@ pub struct Translation {
 
 /// Turns containers into resources. Equal input gives equal output, and a bad label costs only itself.
 pub fn translate(workloads: &BTreeMap<WorkloadId, Arc<Workload>>, settings: &LabelSettings) -> Translation {
+    Translator::default().translate(workloads, settings)
+}
+
+/// Translates one world after the other. What was written for claims that are as before is kept, so that a container that
+/// comes and goes among hundreds costs little. The outcome is that of [`translate`].
+#[derive(Debug, Default)]
+pub struct Translator {
+    written: documents::Known,
+}
+
+// === impl Translator ===
+
+impl Translator {
+    /// See [`translate`].
+    pub fn translate(
+        &mut self,
+        workloads: &BTreeMap<WorkloadId, Arc<Workload>>,
+        settings: &LabelSettings,
+    ) -> Translation {
+        let (claims, left_alone, mut problems) = claims_of_all(workloads, settings);
+        let groups = merge::merge(claims, &mut problems);
+        Translation { left_alone, ..documents::write(groups, &settings.taken, problems, &mut self.written) }
+    }
+}
+
+/// What all containers want, which of them are left alone, and what is wrong with them.
+fn claims_of_all<'w>(
+    workloads: &'w BTreeMap<WorkloadId, Arc<Workload>>,
+    settings: &LabelSettings,
+) -> (Vec<claims::Claim<'w>>, BTreeMap<WorkloadId, LeftAlone>, Problems) {
     let mut problems = Problems::default();
     let mut all = Vec::new();
     let mut left_alone = BTreeMap::new();
@@ -104,8 +134,7 @@ pub fn translate(workloads: &BTreeMap<WorkloadId, Arc<Workload>>, settings: &Lab
             left_alone.insert(workload.id.clone(), why);
         }
     }
-    let groups = merge::merge(all, &mut problems);
-    Translation { left_alone, ..documents::write(groups, &settings.taken, problems) }
+    (all, left_alone, problems)
 }
 
 /// Why a container never gets requests, whatever its labels say.

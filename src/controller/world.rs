@@ -18,7 +18,7 @@ use crate::{
     config::{
         self,
         files::{Scan, Update},
-        labels::{self, Considered, Translation},
+        labels::{self, Considered, Translation, Translator},
         store::Store,
     },
     discovery::docker::{self, Locality, Notice, Own},
@@ -60,6 +60,7 @@ pub(super) struct World {
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
+    translator: Translator,
     keeper: Keeper,
     /// Since when the answers are waited for without which a first table would not be whole.
     asking: Option<Instant>,
@@ -115,6 +116,7 @@ impl World {
             retry_bind: None,
             sources: BTreeMap::new(),
             translated: None,
+            translator: Translator::default(),
             keeper: Keeper::new(settings.state_dir.clone(), settings.claim.clone()),
             asking: None,
             settings,
@@ -375,9 +377,10 @@ impl World {
     }
 
     /// All objects: of documents, of labels, and the implicit Gateway. A document wins over a label.
-    fn translate(&self, workloads: &BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
+    fn translate(&mut self, workloads: &BTreeMap<WorkloadId, Arc<Workload>>) -> Translated {
+        let settings = self.label_settings();
         let Translation { objects, mut problems, mut resources, mut left_alone, names } =
-            labels::translate(workloads, &self.label_settings());
+            self.translator.translate(workloads, &settings);
         let mut all = self.documents.objects().clone();
         for object in objects {
             let meta = object.resource.meta();
@@ -386,7 +389,7 @@ impl World {
                 problems.entry(WorkloadId(id.clone())).or_default().push(shadowed(meta, document));
                 continue;
             }
-            all.insert(meta.id.clone(), Arc::new(object));
+            all.insert(meta.id.clone(), object);
         }
         if !all.keys().any(|id| id.kind == Kind::Gateway) {
             // Nothing listens for HTTPS before there is something to show.

@@ -1,9 +1,10 @@
 //! Plans one world after the other. A route whose world is the same as before keeps what came of it, so that one more
 //! among ten thousand costs little. The outcome is the same as that of planning everything anew.
 
+mod frame;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -16,12 +17,10 @@ use super::{
     statuses,
 };
 use crate::{
-    model::{
-        HealthReport, HttpRoute, Issued, Kind, Resource, ResourceId, Settings, Snapshot, Status, Workload,
-        WorkloadId,
-    },
+    model::{HttpRoute, Resource, ResourceId, Snapshot, Status},
     route::TableBuilder,
 };
+use frame::Frame;
 
 /// Remembers what it has planned.
 #[derive(Debug, Default)]
@@ -32,19 +31,6 @@ pub struct Planner {
     builder: TableBuilder,
     /// How many accepted routes each listener has, by Gateway and position.
     accepted: BTreeMap<(ResourceId, usize), u32>,
-}
-
-/// Everything that decides what becomes of a route, but for the route itself.
-#[derive(Debug)]
-struct Frame {
-    settings: Settings,
-    workloads: BTreeMap<WorkloadId, Arc<Workload>>,
-    names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
-    health: Arc<HealthReport>,
-    issued: BTreeMap<ResourceId, Issued>,
-    unbound: BTreeMap<SocketAddr, Arc<str>>,
-    /// All but routes.
-    resources: BTreeMap<ResourceId, Resource>,
 }
 
 /// A route, and what came of it.
@@ -142,59 +128,4 @@ impl Planner {
             }
         }
     }
-}
-
-// === impl Frame ===
-
-impl Frame {
-    fn of(snapshot: &Snapshot) -> Self {
-        let resources = others(snapshot).map(|(id, resource)| (id.clone(), resource.clone()));
-        Self {
-            settings: snapshot.settings.clone(),
-            workloads: snapshot.workloads.clone(),
-            names: snapshot.names.clone(),
-            health: snapshot.health.clone(),
-            issued: snapshot.issued.clone(),
-            unbound: snapshot.unbound.clone(),
-            resources: resources.collect(),
-        }
-    }
-
-    /// The names of the Backends and Services that are another now: they decide for the routes that refer to such a name.
-    /// `None` if something is another that may decide for every route.
-    fn changed(&self, snapshot: &Snapshot) -> Option<BTreeSet<Arc<str>>> {
-        let is_same = self.settings == snapshot.settings
-            && self.workloads == snapshot.workloads
-            && self.names == snapshot.names
-            && self.health == snapshot.health
-            && self.issued == snapshot.issued
-            && self.unbound == snapshot.unbound;
-        if !is_same {
-            return None;
-        }
-        let mut names = BTreeSet::new();
-        let mut note = |id: &ResourceId| {
-            names.insert(id.name.clone());
-            matches!(id.kind, Kind::Backend | Kind::Service)
-        };
-        let mut known = self.resources.iter().peekable();
-        for (id, resource) in others(snapshot) {
-            while let Some((gone, _)) = known.next_if(|(other, _)| *other < id) {
-                note(gone).then_some(())?;
-            }
-            let is_known =
-                known.next_if(|(other, _)| *other == id).is_some_and(|(_, known)| known == resource);
-            if !is_known {
-                note(id).then_some(())?;
-            }
-        }
-        for (gone, _) in known {
-            note(gone).then_some(())?;
-        }
-        Some(names)
-    }
-}
-
-fn others(snapshot: &Snapshot) -> impl Iterator<Item = (&ResourceId, &Resource)> {
-    snapshot.resources.iter().filter(|(_, resource)| !matches!(resource, Resource::HttpRoute(_)))
 }

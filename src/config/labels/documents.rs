@@ -31,14 +31,27 @@ use crate::{
 const MAX_HOSTS: usize = 16;
 
 /// Writes every group; one that cannot be a resource costs only itself.
-pub(super) fn write(groups: Vec<Group<'_>>, taken: &BTreeSet<ResourceId>, problems: Problems) -> Translation {
-    let mut writer = Writer { objects: BTreeMap::new(), resources: BTreeMap::new(), problems };
+pub(super) fn write(
+    groups: Vec<Group<'_>>,
+    taken: &BTreeSet<ResourceId>,
+    problems: Problems,
+    known: &mut Known,
+) -> Translation {
+    let before = std::mem::take(known);
+    let mut writer = Writer {
+        before,
+        known: Known::default(),
+        objects: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        problems,
+    };
     let (called, names) = name(groups, taken);
     for (group, pairs) in called {
         for (pair, hosts) in pairs.iter().zip(group.hosts.chunks(MAX_HOSTS)) {
             writer.write(&group, pair, hosts);
         }
     }
+    *known = writer.known;
     let resources = writer.resources.into_iter().map(|(id, ids)| (id, ids.into_iter().collect()));
     Translation {
         objects: writer.objects.into_values().collect(),
@@ -81,8 +94,25 @@ fn name<'a>(groups: Vec<Group<'a>>, taken: &BTreeSet<ResourceId>) -> (Named<'a>,
 
 type Named<'a> = Vec<(Group<'a>, Vec<Pair>)>;
 
+/// What was written, by the names that it has.
+#[derive(Debug, Default)]
+pub(super) struct Known(BTreeMap<Pair, Written>);
+
+/// All that decides what is written, and what was.
+#[derive(Debug)]
+struct Written {
+    shape: Shape,
+    hosts: Vec<HostPattern>,
+    label: Option<Arc<str>>,
+    created: i64,
+    members: Vec<(WorkloadId, Arc<str>, Terms)>,
+    made: Vec<Result<Arc<Object>, String>>,
+}
+
 struct Writer {
-    objects: BTreeMap<ResourceId, Object>,
+    before: Known,
+    known: Known,
+    objects: BTreeMap<ResourceId, Arc<Object>>,
     resources: BTreeMap<WorkloadId, BTreeSet<ResourceId>>,
     problems: Problems,
 }
@@ -92,26 +122,16 @@ struct Writer {
 impl Writer {
     fn write(&mut self, group: &Group<'_>, pair: &Pair, hosts: &[HostPattern]) {
         let Some(oldest) = group.members.first() else { return };
-        let origin = origin(oldest.workload, group.label.as_deref());
-        let route = route_document(group, pair, hosts);
-        let uses_backend = route
-            .spec
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.backend_refs)
-            .any(|reference| *reference.name == *pair.backend && reference.namespace.is_none());
-        let mut made = vec![object(&api::Object::HttpRoute(Box::new(route)), &origin, group)];
-        if uses_backend {
-            made.push(object(&api::Object::Backend(Box::new(backend_document(group, pair))), &origin, group));
-        }
-        for made in made {
+        let written = self.before.0.remove(pair).filter(|written| written.is_of(group, hosts));
+        let written = written.unwrap_or_else(|| Written::new(group, pair, (hosts, oldest)));
+        for made in &written.made {
             match made {
                 Ok(object) => {
                     let id = object.resource.meta().id.clone();
                     for member in &group.members {
                         self.resources.entry(member.workload.id.clone()).or_default().insert(id.clone());
                     }
-                    self.objects.insert(id, object);
+                    self.objects.insert(id, object.clone());
                 }
                 Err(message) => self.problems.add(
                     oldest.workload,
@@ -121,6 +141,58 @@ impl Writer {
                 ),
             }
         }
+        self.known.0.insert(pair.clone(), written);
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    fn new(group: &Group<'_>, pair: &Pair, (hosts, oldest): (&[HostPattern], &Member<'_>)) -> Self {
+        let origin = origin(oldest.workload, group.label.as_deref());
+        let route = route_document(group, pair, hosts);
+        let uses_backend = route
+            .spec
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.backend_refs)
+            .any(|reference| *reference.name == *pair.backend && reference.namespace.is_none());
+        let mut documents = vec![api::Object::HttpRoute(Box::new(route))];
+        if uses_backend {
+            documents.push(api::Object::Backend(Box::new(backend_document(group, pair))));
+        }
+        let made = documents.iter().map(|document| object(document, &origin, group).map(Arc::new));
+        Self {
+            shape: group.shape.clone(),
+            hosts: hosts.to_vec(),
+            label: group.label.clone(),
+            created: group.created,
+            members: group.members.iter().map(Member::known).collect(),
+            made: made.collect(),
+        }
+    }
+
+    /// Whether the same would be written again.
+    fn is_of(&self, group: &Group<'_>, hosts: &[HostPattern]) -> bool {
+        let Group { owner: _, route: _, source: _, hosts: _, shape, label, created, members } = group;
+        let is_same = |(known, member): (&(WorkloadId, Arc<str>, Terms), &Member<'_>)| {
+            let (id, name, terms) = known;
+            *id == member.workload.id && *name == member.workload.name && *terms == member.terms
+        };
+        self.shape == *shape
+            && self.hosts == hosts
+            && self.label == *label
+            && self.created == *created
+            && self.members.len() == members.len()
+            && self.members.iter().zip(members).all(is_same)
+    }
+}
+
+// === impl Member ===
+
+impl Member<'_> {
+    fn known(&self) -> (WorkloadId, Arc<str>, Terms) {
+        (self.workload.id.clone(), self.workload.name.clone(), self.terms.clone())
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Names<'a> {
 pub struct Considered(BTreeSet<(String, String)>);
 
 /// What one pair of a route and a backend is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pair {
     pub(super) namespace: String,
     pub(super) route: String,

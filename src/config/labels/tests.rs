@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Builder(Workload);
 
 pub(super) fn container(name: &str) -> Builder {

@@ -290,6 +290,24 @@ proptest! {
                 0 => world.workloads.extend(added.workloads),
                 1 => drop(world.unbound.insert("[::]:80".parse().unwrap(), "in use".into())),
                 2 => world.unbound.clear(),
+                3 => drop(world.workloads.pop_first()),
+                4..6 => {
+                    let workloads = world.workloads.values_mut();
+                    for workload in workloads.skip(usize::from(odd) - 4).step_by(2).take(2) {
+                        let phase = if workload.phase == Phase::Running { Phase::Exited } else { Phase::Running };
+                        *workload = Arc::new(Workload { phase, ..(**workload).clone() });
+                    }
+                    world.workloads.extend(added.workloads);
+                }
+                6 => {
+                    let found = plan(&world).backends.into_iter().map(|(name, backend)| {
+                        let addresses = backend.endpoints.iter().filter_map(|endpoint| endpoint.address.clone());
+                        let (state, reason, message) = (EndpointState::Unhealthy, "Unhealthy", "is slow".to_owned());
+                        let health = EndpointHealth { state, reason, message };
+                        (name, addresses.map(|address| (address, health.clone())).collect())
+                    });
+                    world.health = Arc::new(HealthReport(found.collect()));
+                }
                 _ => {}
             }
             let (kept, anew) = (planner.plan(&world), plan(&world));

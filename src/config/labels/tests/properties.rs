@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Builder, container, replica, world};
 use crate::{
-    config::labels::{Exposure, LabelSettings, translate},
+    config::labels::{Exposure, LabelSettings, Translator, translate},
     model::{Health, Phase, Workload, WorkloadId},
 };
 
@@ -105,6 +105,31 @@ proptest! {
         }
     }
 
+    /// What is kept of one world never shows in the next, in which some containers are gone, and some are others.
+    #[test]
+    fn one_world_after_the_other_is_translated_as_each_alone(
+        containers in prop::collection::vec((builder(), 0_u8..4, key(), value()), 0..8),
+    ) {
+        let (first, second): (Vec<_>, Vec<_>) = containers
+            .into_iter()
+            .map(|(builder, change, label, value)| {
+                let next = match change {
+                    0 => Some(builder.clone()),
+                    1 => Some(builder.clone().label(&label, &value)),
+                    2 => Some(builder.clone().phase(Phase::Exited).created(9)),
+                    _ => None,
+                };
+                (builder, next)
+            })
+            .unzip();
+        let (first, second) = (world(first), world(second.into_iter().flatten()));
+        let settings = LabelSettings::default();
+        let mut translator = Translator::default();
+        for workloads in [&first, &second, &second, &first] {
+            prop_assert_eq!(translator.translate(workloads, &settings), translate(workloads, &settings));
+        }
+    }
+
     /// What an id happens to sort like does not count where ages and names differ.
     #[test]
     fn the_order_of_ids_does_not_count(seed in prop::collection::vec(value(), 4), turn in 0_usize..4) {
@@ -118,7 +143,7 @@ proptest! {
         };
         let shape = |workloads| {
             let translation = translate(&workloads, &LabelSettings::default());
-            translation.objects.into_iter().map(|object| object.manifest).collect::<Vec<_>>()
+            translation.objects.into_iter().map(|object| object.manifest.clone()).collect::<Vec<_>>()
         };
         prop_assert_eq!(shape(build(0)), shape(build(turn)));
     }

@@ -1,0 +1,179 @@
+//! What decides what becomes of routes, and which of them a change may touch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use crate::model::{
+    EndpointTarget, HealthReport, Issued, Kind, LabelSelector, NetworkMode, Placement, Resource, ResourceId,
+    ServiceKind, Settings, Snapshot, Workload, WorkloadId,
+};
+
+/// Everything that decides what becomes of a route, but for the route itself.
+#[derive(Debug)]
+pub(super) struct Frame {
+    settings: Settings,
+    workloads: BTreeMap<WorkloadId, Arc<Workload>>,
+    names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
+    health: Arc<HealthReport>,
+    issued: BTreeMap<ResourceId, Issued>,
+    unbound: BTreeMap<SocketAddr, Arc<str>>,
+    /// All but routes.
+    resources: BTreeMap<ResourceId, Resource>,
+}
+
+// === impl Frame ===
+
+impl Frame {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let resources = others(snapshot).map(|(id, resource)| (id.clone(), resource.clone()));
+        Self {
+            settings: snapshot.settings.clone(),
+            workloads: snapshot.workloads.clone(),
+            names: snapshot.names.clone(),
+            health: snapshot.health.clone(),
+            issued: snapshot.issued.clone(),
+            unbound: snapshot.unbound.clone(),
+            resources: resources.collect(),
+        }
+    }
+
+    /// The names of what backend references lead to and is another now: it decides for the routes that refer to such a
+    /// name. `None` if something is another that may decide for every route.
+    pub(super) fn changed(&self, snapshot: &Snapshot) -> Option<BTreeSet<Arc<str>>> {
+        let is_same = self.settings == snapshot.settings
+            && self.names == snapshot.names
+            && self.issued == snapshot.issued
+            && self.unbound == snapshot.unbound;
+        if !is_same {
+            return None;
+        }
+        let mut names = self.changed_workloads(snapshot)?;
+        names.extend(self.changed_health(snapshot));
+        let mut note = |id: &ResourceId| {
+            names.insert(id.name.clone());
+            matches!(id.kind, Kind::Backend | Kind::Service)
+        };
+        let mut known = self.resources.iter().peekable();
+        for (id, resource) in others(snapshot) {
+            while let Some((gone, _)) = known.next_if(|(other, _)| *other < id) {
+                note(gone).then_some(())?;
+            }
+            let is_known =
+                known.next_if(|(other, _)| *other == id).is_some_and(|(_, known)| known == resource);
+            if !is_known {
+                note(id).then_some(())?;
+            }
+        }
+        for (gone, _) in known {
+            note(gone).then_some(())?;
+        }
+        Some(names)
+    }
+
+    /// The names of backends of whose endpoints the data plane knows something else now.
+    fn changed_health(&self, snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+        if Arc::ptr_eq(&self.health, &snapshot.health) {
+            return BTreeSet::new();
+        }
+        let (before, now) = (&self.health.0, &snapshot.health.0);
+        let names = before.keys().chain(now.keys()).filter(|name| before.get(*name) != now.get(*name));
+        // As `namespace/name`, or with a port behind it.
+        let bare = |name: &Arc<str>| {
+            let name = name.split_once('/').map_or(&**name, |(_, name)| name);
+            Arc::from(name.rsplit_once(':').map_or(name, |(name, _)| name))
+        };
+        names.map(bare).collect()
+    }
+
+    /// The names that lead to workloads which are others now, were there before, or are new.
+    fn changed_workloads(&self, snapshot: &Snapshot) -> Option<BTreeSet<Arc<str>>> {
+        /// With more of them it is not much less to plan all.
+        const MOST: usize = 64;
+        let versions = different(&self.workloads, &snapshot.workloads);
+        if versions.len() > MOST {
+            return None;
+        }
+        if let Placement::Container { id, .. } = &snapshot.settings.placement
+            && versions.iter().any(|workload| workload.id == *id || *workload.name == *id.0)
+        {
+            // Its networks are the way to all the others.
+            return None;
+        }
+        let sharing = |workload: &&Arc<Workload>| matches!(workload.network_mode, NetworkMode::Container(_));
+        let sharing = snapshot.workloads.values().filter(sharing).map(|workload| &**workload);
+        // Where one is depends on another.
+        let sharing = sharing.filter(|_| !versions.is_empty());
+        let versions: Vec<&Workload> = versions.iter().copied().chain(sharing).collect();
+        let mut names = BTreeSet::new();
+        for workload in &versions {
+            names.insert(workload.name.clone());
+            names.extend(workload.compose().map(|compose| compose.service.clone()));
+            names.extend(workload.networks.iter().flat_map(|attachment| &attachment.aliases).cloned());
+        }
+        if !versions.is_empty() {
+            let led = snapshot.resources.iter().filter(|(_, resource)| leads_to(resource, &versions));
+            names.extend(led.map(|(id, _)| id.name.clone()));
+        }
+        Some(names)
+    }
+}
+
+/// Both versions of workloads that are not the same in both, as far as they are there.
+fn different<'a>(
+    before: &'a BTreeMap<WorkloadId, Arc<Workload>>,
+    now: &'a BTreeMap<WorkloadId, Arc<Workload>>,
+) -> Vec<&'a Workload> {
+    let mut versions = Vec::new();
+    let mut known = before.iter().peekable();
+    for (id, workload) in now {
+        while let Some((_, gone)) = known.next_if(|(other, _)| *other < id) {
+            versions.push(&**gone);
+        }
+        match known.next_if(|(other, _)| *other == id) {
+            Some((_, before)) if before == workload => {}
+            Some((_, before)) => versions.extend([&**before, &**workload]),
+            None => versions.push(workload),
+        }
+    }
+    versions.extend(known.map(|(_, gone)| &**gone));
+    versions
+}
+
+/// Whether one of these is, or may be, behind a Backend or a Service.
+fn leads_to(resource: &Resource, versions: &[&Workload]) -> bool {
+    let any = |is: &dyn Fn(&Workload) -> bool| versions.iter().any(|workload| is(workload));
+    let is_target = |target: &EndpointTarget| match target {
+        EndpointTarget::Address(_) | EndpointTarget::Hostname(_) | EndpointTarget::Unix(_) => false,
+        EndpointTarget::Containers { selector, .. } => any(&|workload| selector.matches(&workload.labels)),
+        EndpointTarget::ContainerNamed { name, .. } => any(&|workload| workload.name == *name),
+        EndpointTarget::Container { id, .. } => any(&|workload| workload.id == *id),
+    };
+    match resource {
+        Resource::Backend(backend) => backend.endpoints.iter().any(|endpoint| is_target(&endpoint.target)),
+        Resource::Service(service) => match &service.kind {
+            ServiceKind::ExternalName(_) => false,
+            ServiceKind::Selector(labels) => {
+                let selector = LabelSelector { labels: labels.clone(), requirements: Vec::new() };
+                any(&|workload| selector.matches(&workload.labels))
+            }
+        },
+        Resource::GatewayClass(_)
+        | Resource::Gateway(_)
+        | Resource::HttpRoute(_)
+        | Resource::ReferenceGrant(_)
+        | Resource::BackendTlsPolicy(_)
+        | Resource::ListenerSet(_)
+        | Resource::Unserved(_)
+        | Resource::Secret(_)
+        | Resource::ConfigMap(_)
+        | Resource::Certificate(_)
+        | Resource::Passive(_) => false,
+    }
+}
+
+fn others(snapshot: &Snapshot) -> impl Iterator<Item = (&ResourceId, &Resource)> {
+    snapshot.resources.iter().filter(|(_, resource)| !matches!(resource, Resource::HttpRoute(_)))
+}
