@@ -13,6 +13,7 @@ mod health;
 mod http;
 mod http1;
 mod listen;
+mod received;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -127,7 +127,7 @@ impl Scanner {
             self.partial.extend_from_slice(&rest[..keep]);
             self.has_fragment |= self.is_first_line() && memchr(b'#', rest).is_some();
             self.last = rest[rest.len() - 1];
-            if self.state == State::Between && rest != b"\r" {
+            if self.state == State::Between && self.partial != b"\r" {
                 self.state = State::RequestLine;
             }
             return Ok(rest.len());

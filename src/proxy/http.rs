@@ -18,13 +18,14 @@ mod refusal;
 mod retry;
 mod session;
 
-use std::{cell::Cell, convert::Infallible, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::Cell, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 
 use super::{
     connection::{Connection, Incoming, Lane},
+    received::Received,
     upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
@@ -37,6 +38,7 @@ use check::{Scope, Target};
 use early::Verdict;
 #[cfg(any(test, fuzzing))]
 pub(super) use fields::forwarded_for;
+use fields::strip_received;
 use fields::{Client, Onward, Peer, RequestId};
 pub(super) use fields::{Trailers, strip_response};
 pub(super) use filters::prefix;
@@ -79,9 +81,23 @@ enum Wants {
 enum Answer {
     /// By Portolan itself.
     Own(StatusCode, HeaderMap),
-    Response(Response<()>, Exchange, Option<tokio::time::Instant>),
+    Response(Received, Exchange, Option<tokio::time::Instant>),
     /// The backend has switched to WebSocket.
     Switch(HeaderMap),
+}
+
+/// What a client gets.
+pub(super) struct Reply {
+    pub(super) head: Received,
+    pub(super) body: Body,
+}
+
+// === impl Reply ===
+
+impl Reply {
+    pub(super) fn into_response(self) -> http::Response<Body> {
+        self.head.into_response(self.body)
+    }
 }
 
 /// Answers a request. Never fails: what goes wrong is an answer too.
@@ -90,7 +106,7 @@ pub(super) async fn answer(
     connection: Rc<Connection>,
     lane: Option<Rc<Lane>>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Reply {
     let mut record = Record::begin(worker.clone(), connection.clone(), lane, &request);
     let (mut head, incoming) = request.into_parts();
     let client = client(&worker, &connection, &head.headers);
@@ -128,25 +144,25 @@ pub(super) async fn answer(
         }
         Err(refusal) => Err(refusal),
     };
-    let mut response = match answer {
+    let mut reply = match answer {
         Ok(answer) => respond(answer, record),
         Err(refusal) => {
-            let mut response = refuse(&refusal, &head.headers, &client.request_id.value(), record);
+            let mut reply = refuse(&refusal, &head.headers, &client.request_id.value(), record);
             if fields::may_know(&client, connection.trust, &worker.config.trusted_proxies) {
-                response.headers_mut().insert(fields::PORTOLAN_REASON.clone(), refusal.reason());
+                reply.head.headers_mut().insert(fields::PORTOLAN_REASON.clone(), refusal.reason());
             }
-            response
+            reply
         }
     };
     if let Some(told) = told {
-        told.write(response.headers_mut());
+        told.write(reply.head.headers_mut());
     }
     // What follows was not checked: it must not be read as a request.
     let is_last = connection.opaque.get() || (worker.is_leaving() && !connection.is_http2());
-    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if is_last && reply.head.status != StatusCode::SWITCHING_PROTOCOLS {
+        reply.head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    reply
 }
 
 type Checked = (Target, Option<Rc<Upload>>, Wants);
@@ -266,18 +282,18 @@ async fn exchange(
         match attempted {
             Ok((mut response, exchange)) => {
                 record.responded(tries.response_after());
-                if tries.retries(worker, (backend, slot), response.status(), asked) {
+                if tries.retries(worker, (backend, slot), response.status, asked) {
                     exchange.finish(worker.now());
                     tries.pause(worker).await?;
                     continue;
                 }
                 let blame = |refusal: &Refusal| tries.blame(worker, (backend, slot), refusal);
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                if response.status == StatusCode::SWITCHING_PROTOCOLS {
                     return switch(connection, record.lane(), asked, response, exchange).inspect_err(blame);
                 }
-                asked.refuse_false_tunnel(record, response.status()).inspect_err(blame)?;
-                strip_response(response.headers_mut());
-                filters::response_headers(rule.filters(choice), response.headers_mut());
+                asked.refuse_false_tunnel(record, response.status).inspect_err(blame)?;
+                strip_received(&mut response);
+                filters::response_headers(rule.filters(choice), &mut response);
                 if let Some(sessions) = &rule.sessions {
                     let here = (choice.index, &slot.endpoint.address);
                     sessions.greet(home, here, connection.scheme, response.headers_mut());
@@ -354,18 +370,18 @@ fn switch(
     connection: &Rc<Connection>,
     lane: Option<&Rc<Lane>>,
     asked: &Asked<'_>,
-    response: Response<()>,
+    mut response: Received,
     mut exchange: Exchange,
 ) -> Result<Answer, Refusal> {
     let is_websocket = response
-        .headers()
+        .headers_mut()
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let visit = exchange.leave();
     let stream = if asked.wants == Wants::WebSocket && is_websocket { exchange.into_stream() } else { None };
     let Some((stream, early)) = stream else { return Err(Refusal::Switched) };
     let tunnel = super::upgrade::Tunnel::new(stream, early, visit);
-    let mut headers = response.into_parts().0.headers;
+    let mut headers = std::mem::take(response.headers_mut());
     strip_response(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
     if let Some(lane) = lane {
@@ -380,35 +396,31 @@ fn switch(
     Ok(Answer::Switch(headers))
 }
 
-fn respond(answer: Answer, mut record: Record) -> Response<Body> {
+fn respond(answer: Answer, mut record: Record) -> Reply {
     let own = |status: StatusCode, headers: HeaderMap, mut record: Record| {
         record.answered(status);
-        let mut response = Response::new(Body::empty(record));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+        Reply { head: Received::new(status, headers), body: Body::empty(record) }
     };
     match answer {
         Answer::Own(status, headers) => own(status, headers, record),
         Answer::Switch(headers) => own(StatusCode::SWITCHING_PROTOCOLS, headers, record),
-        Answer::Response(response, exchange, deadline) => {
-            record.answered(response.status());
-            let (mut head, ()) = response.into_parts();
-            head.version = Version::HTTP_11;
-            head.extensions.clear();
-            Response::from_parts(head, Body::download(exchange, deadline, record))
+        Answer::Response(head, exchange, deadline) => {
+            record.answered(head.status);
+            Reply { head, body: Body::download(exchange, deadline, record) }
         }
     }
 }
 
-fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Response<Body> {
+fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Reply {
     record.answered(refusal.status());
     record.fail(format_args!("{}: {refusal}", refusal.side()));
     let content_type = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(HttpMatch::is_grpc_type) {
-        return refusal.grpc_response(id).map(|()| Body::empty(record));
+        let (head, ()) = refusal.grpc_response(id).into_parts();
+        return Reply { head: Received::new(head.status, head.headers), body: Body::empty(record) };
     }
-    refusal.response(Media::accepted(asked), Some(id)).map(|page| Body::page(page, record))
+    let (head, page) = refusal.response(Media::accepted(asked), Some(id)).into_parts();
+    Reply { head: Received::new(head.status, head.headers), body: Body::page(page, record) }
 }
 
 /// Takes note of a request that could not even be read; it was answered with 400 or 431 already.

@@ -78,6 +78,27 @@ pub fn poll_write(stream: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Pol
     }
 }
 
+/// Writes as much of some parts as the socket takes.
+pub fn poll_write_vectored(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    parts: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    loop {
+        ready!(stream.poll_write_ready(cx))?;
+        let write = || Ok(rustix::io::writev(stream, parts)?);
+        match stream.try_io(Interest::WRITABLE, write) {
+            Err(error) if is_passing(&error) => {}
+            Ok(written) if written > 0 && written < length => {
+                is_blocked(stream, Interest::WRITABLE);
+                return Poll::Ready(Ok(written));
+            }
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -33,6 +33,11 @@ fn messages_begin_and_end_alike_however_they_are_cut() {
 }
 
 #[test]
+fn requests_are_read_alike_and_written_as_one() {
+    holds("request", super::request);
+}
+
+#[test]
 fn answers_are_read_alike_however_they_are_cut() {
     holds("answer", super::answer);
 }
@@ -51,6 +56,7 @@ proptest! {
     #[test]
     fn any_bytes_will_do(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         super::framing(&bytes);
+        super::request(&bytes);
         super::answer(&bytes);
         super::introduction(&bytes);
         super::forwarded(&bytes);

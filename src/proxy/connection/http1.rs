@@ -14,13 +14,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use ::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::{
     super::{
-        http::{self, Body},
+        http::{self, Body, Reply},
         http1::{
             Keeps, Length,
             body::{Decoder, Encoder},
@@ -30,6 +30,7 @@ use super::{
             request::{self, Head},
             response::{self, Asked},
         },
+        received::Received,
         worker::Worker,
     },
     Busy, ClientIo, Connection, Ended, Incoming, Word,
@@ -117,10 +118,10 @@ async fn exchange(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>, head: H
     wire.borrow_mut().owes_continue = expects && !body.is_done();
     let worker = wire.borrow_mut().begin(body);
     let request = request.map(|()| Incoming::Http1(Coming(wire.clone())));
-    let response = {
+    let reply = {
         let mut answering = pin!(http::answer(worker, connection.clone(), None, request));
         poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(reply) => Poll::Ready(Ok(reply)),
             Poll::Pending => wire.borrow_mut().poll_meanwhile(connection, cx).map(Err),
         })
         .await?
@@ -129,7 +130,7 @@ async fn exchange(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>, head: H
         // What follows a request to connect is not believed to be one of HTTP.
         asked.keeps = Keeps::Closes;
     }
-    let (keeps, mut download) = wire.borrow_mut().answer(connection, response, (asked, trailers));
+    let (keeps, mut download) = wire.borrow_mut().answer(connection, reply, (asked, trailers));
     let mut busy = None;
     poll_fn(|cx| {
         // The wire is not borrowed while the body is polled: an upload that is still under way reads from it.
@@ -216,7 +217,8 @@ impl Wire {
         self.seen = 0;
         let asked = Asked { version: Version::HTTP_11, is_head: false, keeps: Keeps::Closes };
         let date = self.worker.date();
-        response::write((status, &HeaderMap::new()), asked, Length::None, &date, &mut self.output.bytes);
+        let mut head = Received::new(status, HeaderMap::new());
+        response::write(&mut head, asked, Length::None, &date, &mut self.output.bytes);
     }
 
     fn begin(&mut self, body: Decoder) -> Rc<Worker> {
@@ -272,21 +274,20 @@ impl Wire {
     fn answer(
         &mut self,
         connection: &Connection,
-        response: Response<Body>,
+        Reply { mut head, body }: Reply,
         (mut asked, trailers): (Asked, http::Trailers),
     ) -> (Keeps, Option<Download>) {
-        let (head, body) = response.into_parts();
         self.output.bytes.append(&mut connection.interim.borrow_mut());
         if body.is_own() && !self.discard() {
             asked.keeps = Keeps::Closes;
         }
-        let length = length(&body, &head.headers);
+        let length = length(&body, &head);
         let date = self.worker.date();
-        let (encoder, keeps) =
-            response::write((head.status, &head.headers), asked, length, &date, &mut self.output.bytes);
+        let (encoder, keeps) = response::write(&mut head, asked, length, &date, &mut self.output.bytes);
         let trailers = match trailers {
-            http::Trailers::Taken => fields::announced(&head.headers),
-            http::Trailers::Ignored => Vec::new(),
+            // None is announced in lines.
+            http::Trailers::Taken if head.fields.lines().is_none() => fields::announced(head.headers_mut()),
+            http::Trailers::Taken | http::Trailers::Ignored => Vec::new(),
         };
         (keeps, encoder.map(|encoder| Download { body, encoder, trailers }))
     }
@@ -360,12 +361,11 @@ pub(super) fn write_interim(status: StatusCode, mut headers: HeaderMap, out: &mu
 }
 
 /// How long a body is, as far as it is known.
-fn length(body: &Body, headers: &HeaderMap) -> Length {
-    let told = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+fn length(body: &Body, head: &Received) -> Length {
     if body.is_end_stream() {
         return Length::None;
     }
-    body.size_hint().exact().or_else(told).map_or(Length::Unknown, Length::Known)
+    body.size_hint().exact().or_else(|| head.fields.length()).map_or(Length::Unknown, Length::Known)
 }
 
 // === impl Coming ===

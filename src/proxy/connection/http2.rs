@@ -5,6 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -23,7 +24,7 @@ use tokio::{
 
 use super::{
     super::{config::Limits, http, upgrade::Tunnel, worker::Worker},
-    Busy, Connection, Ended, Word,
+    Busy, Connection, Ended, Word, pace,
 };
 use crate::runtime::nest::{Nest, Starter};
 
@@ -34,8 +35,25 @@ pub(in crate::proxy) struct Lane {
     upgrade: RefCell<Option<OnUpgrade>>,
     /// Since when the client has been owing room for what was read for it.
     unread: Cell<Option<Instant>>,
-    /// It owed too long.
-    is_given_up: Cell<bool>,
+    /// How it sends its body, while that holds up a connection to an endpoint.
+    pub(super) sending: pace::Lane,
+    missed: Cell<Option<Missed>>,
+}
+
+/// What a client has not done in time, so that its stream was reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Missed {
+    Sending,
+    Taking,
+}
+
+/// How long a client may take for what only it can do.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Until it takes something of its answer.
+    unread: Duration,
+    /// In which it sends so many bytes a second.
+    sending: (Duration, u64),
 }
 
 /// Takes what hyper wants to start.
@@ -44,7 +62,7 @@ struct Streams {
     starter: Starter,
     /// Belongs to the stream that is started next.
     lane: Rc<RefCell<Option<Rc<Lane>>>>,
-    patience: Duration,
+    patience: Patience,
 }
 
 /// The socket, lent to hyper: it is needed again to close it well.
@@ -59,19 +77,18 @@ where
     let limits = &worker.config.limits;
     let mut nest = Nest::new();
     let lane = Rc::new(RefCell::new(None));
-    let streams = Streams { starter: nest.starter(), lane: lane.clone(), patience: limits.http2.unread };
+    let patience = Patience { unread: limits.http2.unread, sending: (limits.send_window, limits.least_rate) };
+    let streams = Streams { starter: nest.starter(), lane: lane.clone(), patience };
     let service = {
         let (worker, connection, starter) = (worker.clone(), connection.clone(), nest.starter());
         hyper::service::service_fn(move |mut request| {
             let own = Rc::new(Lane::new(starter.clone(), &mut request));
             *lane.borrow_mut() = Some(own.clone());
             // In a box: it is moved from hand to hand.
-            Box::pin(http::answer(
-                worker.clone(),
-                connection.clone(),
-                Some(own),
-                request.map(super::Incoming::Http2),
-            ))
+            let lane = Some(own.clone());
+            let request = request.map(|incoming| super::Incoming::Http2(incoming, own));
+            let answering = http::answer(worker.clone(), connection.clone(), lane, request);
+            Box::pin(async { Ok::<_, Infallible>(answering.await.into_response()) })
         })
     };
     let io = Rc::new(RefCell::new(io));
@@ -140,7 +157,8 @@ impl Lane {
             starter,
             upgrade: RefCell::new(is_connect.then(|| hyper::upgrade::on(request))),
             unread: Cell::new(None),
-            is_given_up: Cell::new(false),
+            sending: pace::Lane::default(),
+            missed: Cell::new(None),
         }
     }
 
@@ -149,9 +167,9 @@ impl Lane {
         self.unread.set(since);
     }
 
-    /// Whether the stream was reset because the client took nothing of its answer.
-    pub(in crate::proxy) fn is_given_up(&self) -> bool {
-        self.is_given_up.get()
+    /// Why the stream was reset, if it was by us.
+    pub(in crate::proxy) fn missed(&self) -> Option<Missed> {
+        self.missed.get()
     }
 
     /// Once the answer is sent, this stream carries the tunnel's bytes.
@@ -167,25 +185,59 @@ impl Lane {
         });
     }
 
-    /// Ready when the client has owed for too long.
+    /// Ready when the client has not done in time what only it can do.
     fn poll_patience(
         &self,
-        patience: Duration,
+        patience: &Patience,
         sleep: &mut Option<Pin<Box<Sleep>>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let Some(since) = self.unread.get() else { return Poll::Pending };
-        let until = since + patience;
-        // Armed once and moved on only when it fires: most pieces are taken at once.
-        let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        loop {
+        // Armed once and moved on only when it fires: most pieces come, and are taken, at once.
+        while self.unread.get().is_some() || self.sending.is_waiting() {
+            let new = || Box::pin(tokio::time::sleep(patience.pause()));
+            let sleep = sleep.get_or_insert_with(new);
             ready!(sleep.as_mut().poll(cx));
-            if Instant::now() >= until {
-                self.is_given_up.set(true);
+            let now = Instant::now();
+            let (window, rate) = patience.sending;
+            if self.unread.get().is_some_and(|since| now >= since + patience.unread) {
+                self.missed.set(Some(Missed::Taking));
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(until);
+            if self.sending.is_slow(now, window, rate) {
+                self.missed.set(Some(Missed::Sending));
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(now + patience.pause());
         }
+        Poll::Pending
+    }
+}
+
+// === impl Missed ===
+
+impl Missed {
+    /// As the metrics call it.
+    pub(in crate::proxy) fn limit(self) -> &'static str {
+        match self {
+            Self::Sending => "send_rate",
+            Self::Taking => "take_rate",
+        }
+    }
+
+    pub(in crate::proxy) fn words(self) -> &'static str {
+        match self {
+            Self::Sending => "client: it sent too little of its body for too long",
+            Self::Taking => "client: it took nothing of its answer for too long",
+        }
+    }
+}
+
+// === impl Patience ===
+
+impl Patience {
+    /// Between two looks at a client that is waited for.
+    fn pause(&self) -> Duration {
+        (self.unread.min(self.sending.0) / 4).min(Duration::from_secs(1))
     }
 }
 
@@ -201,7 +253,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
             // Dropping the future resets the stream.
             poll_fn(|cx| match future.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => lane.poll_patience(patience, &mut sleep, cx),
+                Poll::Pending => lane.poll_patience(&patience, &mut sleep, cx),
             })
             .await;
         });

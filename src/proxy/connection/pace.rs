@@ -46,13 +46,17 @@ impl Lane {
         self.waits.set(true);
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits.get()
+    }
+
     pub(super) fn moved(&self, bytes: u64) {
         self.waits.set(false);
         self.bytes.set(self.bytes.get().wrapping_add(bytes));
     }
 
     /// Whether in a whole window of waiting less came through than `rate` bytes a second.
-    fn is_slow(&self, now: Instant, window: Duration, rate: u64) -> bool {
+    pub(super) fn is_slow(&self, now: Instant, window: Duration, rate: u64) -> bool {
         let begun = self.window.get().filter(|_| self.waits.get());
         match begun {
             Some(begun) if now.duration_since(begun) < window => false,

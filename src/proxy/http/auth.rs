@@ -9,7 +9,7 @@ mod tests;
 
 use std::{cell::RefCell, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
 use super::{
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     model::ExternalAuth,
     proxy::{
+        received::Received,
         upstream::{Ask, Backend, Exchange, Failure, Outcome, Picked, Visit},
         worker::Worker,
     },
@@ -85,15 +86,15 @@ impl Permits {
                 return Ok(Verdict::Nobody(backend.clone()));
             }
             let (mut response, mut exchange) = answer(worker, (&auth.spec, backend), asked, question).await?;
-            fields::strip_response(response.headers_mut());
-            if response.status() != StatusCode::OK {
+            fields::strip_received(&mut response);
+            if response.status != StatusCode::OK {
                 let answer = Answer::Response(response, exchange, Some(question.until));
                 return Ok(Verdict::Answer(Box::new(answer)));
             }
             // Its connection is for others, if the rest of the answer is short.
             let _ = tokio::time::timeout_at(question.until, discard(&mut exchange)).await;
             exchange.finish(worker.now());
-            let permit = Permit { by: auth.spec.clone(), fields: passed(&auth.spec, response.headers()) };
+            let permit = Permit { by: auth.spec.clone(), fields: passed(&auth.spec, response.headers_mut()) };
             self.0.borrow_mut().push(permit);
         }
         Ok(Verdict::Pass)
@@ -168,7 +169,7 @@ async fn answer(
     (spec, backend): (&ExternalAuth, &Backend),
     asked: &Asked<'_>,
     question: &Question<'_>,
-) -> Result<(Response<()>, Exchange), Refusal> {
+) -> Result<(Received, Exchange), Refusal> {
     let unasked = |why: &dyn std::fmt::Display| Refusal::Unasked(format!("`{}`: {why}", backend.name).into());
     let mut failed = Vec::new();
     let mut last: Option<Failure> = None;
@@ -188,15 +189,15 @@ async fn answer(
         let make = || Ok(Message::copy(&head, RequestBody::Empty));
         let sending = pin!(forward::over(worker, (slot, slot.protocol()), &introduction, make));
         let result = tokio::time::timeout_at(question.until, sending).await;
-        let is_good = matches!(&result, Ok(Ok((response, _))) if !response.status().is_server_error());
+        let is_good = matches!(&result, Ok(Ok((response, _))) if !response.status.is_server_error());
         if let Some(watched) = &slot.watched {
             watched.observe(if is_good { Outcome::Good } else { Outcome::Bad });
         }
         match result {
             Ok(Ok((response, _)))
-                if response.status().is_server_error() || response.status().is_informational() =>
+                if response.status.is_server_error() || response.status.is_informational() =>
             {
-                return Err(unasked(&format_args!("it answers {}", response.status())));
+                return Err(unasked(&format_args!("it answers {}", response.status)));
             }
             Ok(Ok((response, mut exchange))) => {
                 exchange.enter(visit);

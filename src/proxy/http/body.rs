@@ -95,6 +95,15 @@ impl RequestBody {
         }
     }
 
+    /// An endpoint's connection waits for more of it.
+    pub(in crate::proxy) fn holds_up(&self) {
+        match self {
+            // The endpoint's own word is not the client's to send.
+            Self::Upload(upload) if upload.wait.borrow().is_none() => upload.incoming.borrow().holds_up(),
+            Self::Upload(_) | Self::Empty | Self::Kept(_) => {}
+        }
+    }
+
     /// Whoever waits for the endpoint to ask for the body.
     pub(in crate::proxy) fn awaited(&self) -> Option<Arc<Asked>> {
         match self {
@@ -422,9 +431,6 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if self.record.lane().is_some_and(|lane| lane.is_given_up()) {
-            self.record.fail("client: it took nothing of its answer for too long");
-        }
         if let Kind::Download { exchange, .. } = &mut self.kind
             && let Some(exchange) = exchange.take()
         {

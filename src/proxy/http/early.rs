@@ -81,7 +81,7 @@ impl Asked<'_> {
         if let Verdict::Answer(answer) = &verdict
             && let Answer::Response(response, ..) = &**answer
         {
-            self.refuse_false_tunnel(record, response.status())?;
+            self.refuse_false_tunnel(record, response.status)?;
         }
         Ok(verdict)
     }

@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memchr;
 
-use crate::model::Cidr;
-use crate::proxy::connection::Trust;
+use crate::{
+    model::Cidr,
+    proxy::{connection::Trust, received::Received},
+};
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -101,6 +103,13 @@ impl RequestId {
 // === one hop ===
 
 /// Removes what is between the backend and us.
+/// See [`strip_response`]. Lines are stripped already.
+pub(super) fn strip_received(received: &mut Received) {
+    if received.fields.lines().is_none() {
+        strip_response(received.headers_mut());
+    }
+}
+
 pub(in crate::proxy) fn strip_response(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         strip_connection(headers);

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use super::refusal::Refusal;
 use crate::{
     model::{HeaderEdit, HttpFilter, PathEdit, PathMatch, Redirect, Rewrite},
+    proxy::received::Received,
     route::path,
 };
 
@@ -153,10 +154,10 @@ pub(super) fn request_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>,
 }
 
 /// Edits the fields of a response.
-pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>, headers: &mut HeaderMap) {
+pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>, response: &mut Received) {
     for filter in filters {
         match filter {
-            HttpFilter::ResponseHeaders(edits) => edit(edits, headers),
+            HttpFilter::ResponseHeaders(edits) => edit(edits, response.headers_mut()),
             HttpFilter::RequestHeaders(_)
             | HttpFilter::Redirect(_)
             | HttpFilter::Rewrite(_)

@@ -11,7 +11,7 @@ mod websocket;
 
 use std::{future::Future, rc::Rc, time::Duration};
 
-use http::{Method, Response};
+use http::Method;
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     model::Timeouts,
     proxy::{
+        received::Received,
         upstream::{
             Ask, Backend, Crowded, Endpoint, Exchange, Failed as FailedRequest, Failure, Outcome, Picked,
             Protocol, Slot, Visit,
@@ -254,7 +255,7 @@ pub(super) async fn attempt(
     Picked { slot, place }: Picked<'_>,
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
-) -> Result<(Response<()>, Exchange), Failed> {
+) -> Result<(Received, Exchange), Failed> {
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
     let visit = Visit::new(&slot.endpoint, place);
@@ -287,9 +288,9 @@ pub(super) async fn attempt(
 }
 
 /// What a try says of the endpoint, if anything: a client that breaks off says nothing.
-fn outcome<E>(result: &Result<(Response<()>, E), Failed>) -> Option<Outcome> {
+fn outcome<E>(result: &Result<(Received, E), Failed>) -> Option<Outcome> {
     match result {
-        Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Bad),
+        Ok((response, _)) if response.status.is_server_error() => Some(Outcome::Bad),
         Ok(_) => Some(Outcome::Good),
         Err(Failed::Again { .. } | Failed::TooLong) => Some(Outcome::Bad),
         Err(Failed::Final(refusal)) => (refusal.side() == Side::Backend).then_some(Outcome::Bad),
@@ -308,7 +309,7 @@ async fn send(
     slot: &Slot,
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
-) -> Result<(Response<()>, Exchange), Failed> {
+) -> Result<(Received, Exchange), Failed> {
     let introduction = slot.introduction(asked.client.address, outgoing.port.get());
     if let Some(answered) = websocket::by_http2(worker, slot, (asked, outgoing), &introduction).await? {
         return Ok(answered);
@@ -343,7 +344,7 @@ pub(super) async fn over<'m>(
     (slot, protocol): (&Slot, Protocol),
     introduction: &[u8],
     make: impl FnOnce() -> Result<Message<'m>, Refusal>,
-) -> Result<(Response<()>, Exchange), Unanswered> {
+) -> Result<(Received, Exchange), Unanswered> {
     let limits = slot.limits(&worker.config.limits);
     let is_for_all = introduction.is_empty();
     let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {

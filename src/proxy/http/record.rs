@@ -217,6 +217,10 @@ impl Drop for Record {
             None => End::Cancelled,
         };
         self.connection.end(end, now);
+        if let Some(missed) = self.lane().and_then(|lane| lane.missed()) {
+            self.worker.metrics.limits(missed.limit()).add(1);
+            self.fail(missed.words());
+        }
         if matches!(self.among, Among::Nothing) {
             self.among = Among::Series(self.worker.no_series());
         }

@@ -91,11 +91,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'stati
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
         for part in value.as_bytes().split(|byte| *byte == b',') {
-            let digits = part.trim_ascii();
-            let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-            let number =
-                std::str::from_utf8(digits).ok().filter(|_| is_number).and_then(|text| text.parse().ok());
-            let number: u64 = number.ok_or("its Content-Length is no number")?;
+            let number = number(part.trim_ascii()).ok_or("its Content-Length is no number")?;
             if length.is_some_and(|known| known != number) {
                 return Err("it has two different lengths");
             }
@@ -103,6 +99,12 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'stati
         }
     }
     Ok(length)
+}
+
+/// A number in digits only.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }
 
 /// What a head says of its connection (RFC 9112 section 9.3).

@@ -5,8 +5,8 @@ mod tests;
 
 use std::mem::MaybeUninit;
 
-use bytes::BytesMut;
-use http::{HeaderMap, Method, Response, StatusCode, Version, header};
+use bytes::{Buf as _, BytesMut};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use memchr::memchr;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     body::{Decoder, Encoder},
     fields::{self, Spans},
 };
+use crate::proxy::received::{Lines, Received};
 
 // === from an endpoint ===
 
@@ -24,11 +25,26 @@ const BYTES: usize = 256 << 10;
 /// A response's head as it came, and what it says of what follows.
 #[derive(Debug)]
 pub(in crate::proxy) struct Head {
-    pub(in crate::proxy) response: Response<()>,
+    pub(in crate::proxy) received: Received,
     /// How the body is told.
     pub(in crate::proxy) body: Decoder,
     /// Whether the endpoint keeps the connection open afterwards.
     pub(in crate::proxy) keeps: Keeps,
+}
+
+/// What the fields say of the body and of the connection.
+struct Told {
+    length: Option<u64>,
+    coding: Coding,
+    keeps: Keeps,
+}
+
+#[derive(Clone, Copy)]
+enum Coding {
+    None,
+    /// Last, so that the end of the body can be seen.
+    Chunked,
+    Other,
 }
 
 /// Takes a head off the front of `input`, if all of it is there. `new` is where the bytes begin that were not looked at
@@ -56,42 +72,105 @@ pub(in crate::proxy) fn read(
     let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let status =
         parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("its status is no status")?;
-    let spans = Spans::<FIELDS>::of(parsed.headers, input);
-    let headers = spans.map(&input.split_to(length).freeze()).ok_or("it has an invalid field")?;
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    *response.version_mut() = version;
-    *response.headers_mut() = headers;
-    let (body, keeps) = framing(&response, asked)?;
-    Ok(Some(Head { response, body, keeps }))
+    let has_no_body = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || *asked == Method::HEAD;
+    let plain = (!status.is_informational()).then(|| plain(parsed.headers, version)).flatten();
+    let (received, told) = if let Some((lines, told)) = plain {
+        input.advance(length);
+        (Received::of_lines(status, lines), told)
+    } else {
+        let spans = Spans::<FIELDS>::of(parsed.headers, input);
+        let headers = spans.map(&input.split_to(length).freeze()).ok_or("it has an invalid field")?;
+        let told = if has_no_body {
+            Told { length: None, coding: Coding::None, keeps: fields::keeps(&headers, version) }
+        } else {
+            told(&headers, version)?
+        };
+        (Received::new(status, headers), told)
+    };
+    let (body, keeps) = if has_no_body { (Decoder::none(), told.keeps) } else { framing(&told) };
+    Ok(Some(Head { received, body, keeps }))
+}
+
+/// The fields as lines, and what they say of the body and of the connection, if that is said in the plainest way and
+/// nobody in between has to know more.
+fn plain(fields: &[httparse::Header<'_>], version: Version) -> Option<(Lines, Told)> {
+    let mut lines =
+        Lines::with_room(fields.iter().map(|field| field.name.len() + field.value.len() + 4).sum());
+    let keeps = if version == Version::HTTP_10 { Keeps::Closes } else { Keeps::Open };
+    let mut told = Told { length: None, coding: Coding::None, keeps };
+    let mut is_connection_told = false;
+    for field in fields {
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        let says = |word: &[u8]| field.value.eq_ignore_ascii_case(word);
+        // By length first: a comparison for most names.
+        match field.name.len() {
+            2 if is("te") => return None,
+            4 if is("date") => lines.is_dated = true,
+            7 if is("trailer") || is("upgrade") => return None,
+            10 if is("keep-alive") => continue,
+            10 if is("connection") => {
+                told.keeps = match () {
+                    () if is_connection_told => return None,
+                    () if says(b"keep-alive") => Keeps::Open,
+                    () if says(b"close") => Keeps::Closes,
+                    () => return None,
+                };
+                is_connection_told = true;
+                continue;
+            }
+            14 if is("content-length") => {
+                if told.length.is_some() {
+                    return None;
+                }
+                told.length = Some(fields::number(field.value)?);
+                continue;
+            }
+            // Ours alone to write.
+            15 if is("portolan-reason") => return None,
+            16 if is("proxy-connection") => continue,
+            16 if is("www-authenticate") => return None,
+            17 if is("transfer-encoding") => {
+                if version == Version::HTTP_10 || !matches!(told.coding, Coding::None) || !says(b"chunked") {
+                    return None;
+                }
+                told.coding = Coding::Chunked;
+                continue;
+            }
+            18 if is("proxy-authenticate") => return None,
+            _ => {}
+        }
+        lines.add(field.name, field.value);
+    }
+    lines.length = told.length;
+    let is_told_twice = told.length.is_some() && matches!(told.coding, Coding::Chunked);
+    (!is_told_twice).then_some((lines, told))
+}
+
+fn told(headers: &HeaderMap, version: Version) -> Result<Told, &'static str> {
+    let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
+    let last = last.and_then(|codings| codings.as_bytes().rsplit(|byte| *byte == b',').next());
+    let coding = match last {
+        None => Coding::None,
+        Some(last) if version != Version::HTTP_10 && last.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+            Coding::Chunked
+        }
+        Some(_) => Coding::Other,
+    };
+    Ok(Told { length: fields::content_length(headers)?, coding, keeps: fields::keeps(headers, version) })
 }
 
 /// RFC 9112 section 6.3.
-fn framing(response: &Response<()>, asked: &Method) -> Result<(Decoder, Keeps), &'static str> {
-    let (status, headers) = (response.status(), response.headers());
-    let keeps = fields::keeps(headers, response.version());
-    if status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || *asked == Method::HEAD
-    {
-        return Ok((Decoder::none(), keeps));
+fn framing(told: &Told) -> (Decoder, Keeps) {
+    match (told.coding, told.length) {
+        (Coding::Chunked, None) => (Decoder::chunked(), told.keeps),
+        // Told in two ways: what comes after it is not believed.
+        (Coding::Chunked, Some(_)) => (Decoder::chunked(), Keeps::Closes),
+        (Coding::Other, _) | (Coding::None, None) => (Decoder::until_close(), Keeps::Closes),
+        (Coding::None, Some(0)) => (Decoder::none(), told.keeps),
+        (Coding::None, Some(length)) => (Decoder::sized(length), told.keeps),
     }
-    let length = fields::content_length(headers)?;
-    if let Some(coding) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
-        let is_chunked = coding.as_bytes().rsplit(|byte| *byte == b',').next();
-        let is_chunked = is_chunked.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        return Ok(match (is_chunked && response.version() != Version::HTTP_10, length) {
-            (true, None) => (Decoder::chunked(), keeps),
-            // Told in two ways: what comes after it is not believed.
-            (true, Some(_)) => (Decoder::chunked(), Keeps::Closes),
-            (false, _) => (Decoder::until_close(), Keeps::Closes),
-        });
-    }
-    Ok(match length {
-        Some(0) => (Decoder::none(), keeps),
-        Some(length) => (Decoder::sized(length), keeps),
-        None => (Decoder::until_close(), Keeps::Closes),
-    })
 }
 
 // === to a client ===
@@ -107,38 +186,40 @@ pub(in crate::proxy) struct Asked {
 
 /// Writes the head of an answer. Framing is told here, whatever the fields say of it. `None` where no body may follow.
 pub(in crate::proxy) fn write(
-    (status, headers): (StatusCode, &HeaderMap),
+    head: &mut Received,
     asked: Asked,
     length: Length,
     date: &[u8],
     out: &mut Vec<u8>,
 ) -> (Option<Encoder>, Keeps) {
+    let status = head.status;
     write_line(asked.version, status, out);
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    let (framing, encoder, ends) = framed(status, headers, asked, length);
+    let told = head.fields.length();
+    let (framing, encoder, ends) = framed(status, told, asked, length);
     let mut closes = is_switch || asked.keeps == Keeps::Closes || ends == Keeps::Closes;
-    let mut is_dated = false;
-    for (name, value) in headers {
-        match *name {
-            header::CONTENT_LENGTH if framing != Framing::AsTold => continue,
-            header::TRANSFER_ENCODING => continue,
-            header::CONNECTION if !is_switch => {
-                closes |= fields::keeps(headers, Version::HTTP_11) == Keeps::Closes;
-                continue;
-            }
-            header::DATE => is_dated = true,
-            _ => {}
-        }
-        fields::write(name.as_str().as_bytes(), value.as_bytes(), out);
+    let is_dated = if let Some(lines) = head.fields.lines() {
+        out.extend_from_slice(lines.as_bytes());
+        lines.is_dated
+    } else {
+        let headers = head.fields.map();
+        closes |= !is_switch && fields::keeps(headers, Version::HTTP_11) == Keeps::Closes;
+        write_fields(headers, status, out);
+        headers.contains_key(header::DATE)
+    };
+    let (told_now, is_chunked) = match framing {
+        Framing::None => (None, false),
+        Framing::AsTold => (told, false),
+        Framing::Length(length) => (Some(length), false),
+        Framing::Chunks => (None, true),
+    };
+    if let Some(length) = told_now {
+        out.extend_from_slice(b"content-length: ");
+        fields::write_number(length, out);
+        out.extend_from_slice(b"\r\n");
     }
-    match framing {
-        Framing::None | Framing::AsTold => {}
-        Framing::Length(length) => {
-            out.extend_from_slice(b"content-length: ");
-            fields::write_number(length, out);
-            out.extend_from_slice(b"\r\n");
-        }
-        Framing::Chunks => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    if is_chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if !is_dated && !status.is_informational() {
         fields::write(b"date", date, out);
@@ -151,6 +232,18 @@ pub(in crate::proxy) fn write(
     }
     out.extend_from_slice(b"\r\n");
     (encoder, if closes { Keeps::Closes } else { Keeps::Open })
+}
+
+/// Writes all but what tells of the body, and of the connection unless that switches.
+fn write_fields(headers: &HeaderMap, status: StatusCode, out: &mut Vec<u8>) {
+    let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in headers {
+        match *name {
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING => {}
+            header::CONNECTION if !is_switch => {}
+            _ => fields::write(name.as_str().as_bytes(), value.as_bytes(), out),
+        }
+    }
 }
 
 /// Writes the head of an interim answer (RFC 9110 section 15.2).
@@ -186,18 +279,17 @@ enum Framing {
 
 fn framed(
     status: StatusCode,
-    headers: &HeaderMap,
+    told: Option<u64>,
     asked: Asked,
     length: Length,
 ) -> (Framing, Option<Encoder>, Keeps) {
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         return (Framing::None, None, Keeps::Open);
     }
-    let is_told = headers.contains_key(header::CONTENT_LENGTH);
     let has_none = status == StatusCode::NOT_MODIFIED;
     if has_none || asked.is_head {
         let framing = match length {
-            Length::Known(bytes) if !is_told && !has_none => Framing::Length(bytes),
+            Length::Known(bytes) if told.is_none() && !has_none => Framing::Length(bytes),
             Length::Known(_) | Length::None | Length::Unknown => Framing::AsTold,
         };
         return (framing, None, Keeps::Open);

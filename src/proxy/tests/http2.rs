@@ -407,3 +407,44 @@ async fn a_websocket_that_is_refused_is_an_answer() {
         assert_eq!(soon(response).await.unwrap().status().as_u16(), status, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_does_not_send_its_body_is_reset_and_the_others_go_on() {
+    let server = Server::echo().await;
+    let mut config = config();
+    config.limits.send_window = Duration::from_secs(1);
+    config.limits.least_rate = 20;
+    let proxy = Proxy::start(config, serving(&[server.address]));
+    let mut client = Multi::connect(proxy.address).await;
+    let upload = || request(Method::POST, "/").body(()).unwrap();
+    let (stalled, mut stalled_body) = client.open(upload(), false).await;
+    stalled_body.send_data(Bytes::from_static(b"begun"), false).unwrap();
+    let (moving, mut moving_body) = client.open(upload(), false).await;
+    // A thousand bytes a second, for longer than two windows.
+    for _ in 0..25 {
+        moving_body.send_data(Bytes::from_static(&[b'x'; 100]), false).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    moving_body.send_data(Bytes::new(), true).unwrap();
+    let error = soon(stalled).await.unwrap_err();
+    assert_eq!(error.reason(), Some(h2::Reason::CANCEL), "{error}");
+    assert_eq!(soon(moving).await.unwrap().status(), 200);
+    let cut = || proxy.metric(r#"portolan_limits_reached_total{limit="send_rate"}"#);
+    until("it is counted", || cut() == Some(1.0)).await;
+    assert_eq!(client.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_that_holds_up_no_connection_of_its_own_may_be_silent() {
+    let backend = h2c::Backend2::echo().await;
+    let mut config = config();
+    config.limits.send_window = Duration::from_millis(500);
+    let proxy = Proxy::start(config, h2c::serving_h2c(&[backend.address]));
+    let mut client = Multi::connect(proxy.address).await;
+    let (response, mut body) = client.open(request(Method::POST, "/").body(()).unwrap(), false).await;
+    body.send_data(Bytes::from_static(b"one"), false).unwrap();
+    // Longer than two windows.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    body.send_data(Bytes::from_static(b" two"), true).unwrap();
+    assert_eq!(answer(soon(response).await.unwrap()).await.body, "one two");
+}

@@ -7,12 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{super::http::Message, Endpoint, Own, Stream, Visit, multiplex::Ticket, wide::Answered};
-use crate::proxy::config::Limits;
+use crate::proxy::{config::Limits, received::Received};
 
 pub(in crate::proxy) enum Exchange {
     Own(Box<Own>),
@@ -87,10 +86,7 @@ impl Exchange {
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future gives the request up.
-    pub(in crate::proxy) async fn send(
-        &mut self,
-        message: &mut Message<'_>,
-    ) -> Result<Response<()>, Failure> {
+    pub(in crate::proxy) async fn send(&mut self, message: &mut Message<'_>) -> Result<Received, Failure> {
         match self {
             Self::Own(own) => own.send(message).await,
             // In a box: most requests would have room for it and not need it.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ use crate::proxy::{
         request,
         response::{self, Head},
     },
+    received::Received,
 };
 
 /// A connection, and the request that is on it.
@@ -111,7 +112,7 @@ impl Own {
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future closes the connection.
-    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Response<()>, Failure> {
+    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Received, Failure> {
         // What came since it was used last may not have been heard yet; anything but silence is an end.
         if self.is_reused && !poll_fn(|cx| Poll::Ready(self.is_silent(cx.waker()))).await {
             return Err(Failure::NotSent);
@@ -121,13 +122,15 @@ impl Own {
         self.begin(message);
         let mut seen = Seen::default();
         let head = poll_fn(|cx| self.poll_head(message, &mut seen, cx)).await?;
-        let Head { response, body, keeps } = head;
-        self.is_private |= credentials::are_asked_for(response.headers());
+        let Head { mut received, body, keeps } = head;
+        // Where a field asks for credentials, there are no lines.
+        self.is_private |=
+            received.fields.lines().is_none() && credentials::are_asked_for(received.headers_mut());
         self.download = body;
-        if keeps == Keeps::Open && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if keeps == Keeps::Open && received.status != StatusCode::SWITCHING_PROTOCOLS {
             self.state = State::Busy;
         }
-        Ok(response)
+        Ok(received)
     }
 
     /// Sends, and reads up to the head that counts.
@@ -151,7 +154,7 @@ impl Own {
                     if seen.heads > Self::INFORMATIONAL {
                         return Poll::Ready(Err(Failure::Invalid(invalid("its response does not begin"))));
                     }
-                    self.inform(head.response, asked);
+                    self.inform(head.received, asked);
                 }
                 Ok(None) => {
                     seen.bytes = self.input.bytes.len();
@@ -184,11 +187,11 @@ impl Own {
     }
 
     /// What a head before the one that counts is good for.
-    fn inform(&self, response: Response<()>, asked: &Message<'_>) {
-        match (response.status(), &self.upload) {
+    fn inform(&self, mut received: Received, asked: &Message<'_>) {
+        match (received.status, &self.upload) {
             (StatusCode::CONTINUE, Some(upload)) => upload.body.go_on(),
             (StatusCode::CONTINUE, None) => {}
-            (status, _) => asked.interim(status, response.into_parts().0.headers),
+            (status, _) => asked.interim(status, std::mem::take(received.headers_mut())),
         }
     }
 
@@ -216,6 +219,7 @@ impl Own {
             match Pin::new(&mut upload.body).poll_frame(cx) {
                 Poll::Pending => {
                     ready!(self.output.poll_write(&mut self.stream, cx)).map_err(Stop::Write)?;
+                    upload.body.holds_up();
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -329,7 +333,7 @@ impl Own {
 }
 
 fn is_informational(head: &Head) -> bool {
-    let status = head.response.status();
+    let status = head.received.status;
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
@@ -361,5 +365,5 @@ pub(in crate::proxy) fn read_answer(bytes: &[u8], cut: usize) -> Option<(StatusC
             body.extend(frame.into_data().into_iter().flatten());
         }
     }
-    known.map(|(head, body)| (head.response.status(), body, head.body.is_done()))
+    known.map(|(head, body)| (head.received.status, body, head.body.is_done()))
 }

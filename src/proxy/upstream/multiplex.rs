@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header, uri};
+use http::{Request, StatusCode, Uri, header, uri};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -31,9 +31,12 @@ use super::{
     super::http::{Message, RequestBody},
     Failure, Visit,
 };
-use crate::runtime::{
-    Tasks,
-    nest::{Nest, Starter},
+use crate::{
+    proxy::received::Received,
+    runtime::{
+        Tasks,
+        nest::{Nest, Starter},
+    },
 };
 
 /// The connections to one endpoint.
@@ -237,7 +240,7 @@ impl Ticket {
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
-    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Response<()>, Failure> {
+    pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Received, Failure> {
         let mut request = message.take_request();
         if let Some(asked) = request.body().awaited() {
             hyper::ext::on_informational(&mut request, move |response| {
@@ -258,7 +261,7 @@ impl Ticket {
         })?;
         let (head, incoming) = response.into_parts();
         self.incoming = Some(incoming);
-        Ok(Response::from_parts(head, ()))
+        Ok(Received::new(head.status, head.headers))
     }
 
     /// The next piece of the response's body.

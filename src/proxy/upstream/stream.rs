@@ -96,7 +96,7 @@ impl AsyncWrite for Stream {
             return self.poll_write(cx, part);
         }
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tcp(stream) => socket::poll_write_vectored(stream, cx, parts),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Self::TlsTcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Self::TlsUnix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),

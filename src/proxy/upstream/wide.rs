@@ -18,7 +18,7 @@ use h2::{
     client::{Builder, SendRequest},
     ext::Protocol as Connect,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri};
 use http_body::{Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::{super::http::Message, Endpoint, Exchange, Failure, Protocol, Visit, multiplex};
-use crate::proxy::config::Limits;
+use crate::proxy::{config::Limits, received::Received};
 
 /// A connection to an endpoint that takes WebSockets.
 pub(in crate::proxy) struct Open {
@@ -96,7 +96,7 @@ impl Open {
     pub(in crate::proxy) async fn ask(
         self,
         message: &mut Message<'_>,
-    ) -> Result<(Response<()>, Exchange), Failure> {
+    ) -> Result<(Received, Exchange), Failure> {
         let Self { mut sender, scheme } = self;
         let mut request = message.take_request();
         let key = request.headers_mut().remove(header::SEC_WEBSOCKET_KEY);
@@ -116,7 +116,7 @@ impl Open {
         }
         let wide = Wide { sender: stream, receiver, rest: Bytes::new() };
         let answered = Box::new(Answered { wide, visit: None });
-        Ok((Response::from_parts(head, ()), Exchange::Wide(answered)))
+        Ok((Received::new(head.status, head.headers), Exchange::Wide(answered)))
     }
 }
 

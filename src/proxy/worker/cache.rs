@@ -1,12 +1,18 @@
 //! What a worker has worked out about the rules of the current table: metrics, turns, pools.
 //!
 //! Why beside the table: the table is shared by all workers and holds facts; a reference count or a counter in it would
-//! be a cache line that all of them write. Here each worker has its own, found by the address of the rule, which cannot
-//! change while the table is held.
+//! be a cache line that all of them write. Here each worker has its own, found by the address of the rule, which nothing
+//! else can have as long as the rule is held.
+//!
+//! A new table has most rules of the one before: what was worked out about them stays, and the rest is dropped a little
+//! at a time. To drop thousands at once, and to work out thousands anew, would be a pause for all requests.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasherDefault, Hasher},
     rc::Rc,
     sync::Arc,
@@ -16,7 +22,7 @@ use http::HeaderValue;
 
 use super::Worker;
 use crate::{
-    model::HttpFilter,
+    model::{CertifiedKey, HttpFilter},
     proxy::{
         connection::Connection,
         http::{Auth, Budget, Home, Mirror, Sessions},
@@ -31,9 +37,24 @@ use crate::{
 
 pub(super) struct Cache {
     table: Option<Arc<Table>>,
-    rules: HashMap<(*const route::Listener, *const route::Rule), Rc<Rule>, BuildHasherDefault<Addresses>>,
+    rules: HashMap<Key, Kept, BuildHasherDefault<Addresses>>,
+    /// Of the table.
+    generation: u32,
+    /// How many of the rules no request has asked for since the table came.
+    old: usize,
+    /// Ticks since the table came.
+    ticks: u32,
     listeners: HashMap<*const route::Listener, Rc<Series>>,
     none: Rc<Series>,
+}
+
+/// The name of a listener and a rule, by their addresses.
+type Key = (*const u8, *const route::Rule);
+
+/// A rule, and the table for which it was asked last.
+struct Kept {
+    rule: Rc<Rule>,
+    generation: u32,
 }
 
 /// A rule on a listener.
@@ -42,7 +63,9 @@ pub(in crate::proxy) struct Rule {
     pub(in crate::proxy) port: std::num::NonZeroU16,
     /// `port` as text.
     pub(in crate::proxy) port_text: HeaderValue,
-    /// For answers without a backend.
+    /// What the listener shows to endpoints.
+    client: Option<Arc<CertifiedKey>>,
+    /// For answers without a backend. Holds the listener's name, by whose address the rule is found.
     series: Rc<Series>,
     /// Present where the rule keeps clients at their endpoints.
     pub(in crate::proxy) sessions: Option<Sessions>,
@@ -119,20 +142,68 @@ impl Hasher for Addresses {
 impl Cache {
     pub(super) fn new(metrics: &WorkerMetrics) -> Self {
         let none = Series::new(metrics, ["", "", ""].map(Arc::from));
-        Self { table: None, rules: HashMap::default(), listeners: HashMap::new(), none }
+        let (rules, listeners) = (HashMap::default(), HashMap::new());
+        Self { table: None, rules, generation: 0, old: 0, ticks: 0, listeners, none }
     }
 
     pub(super) fn no_series(&self) -> Rc<Series> {
         self.none.clone()
     }
 
-    /// Forgets what belongs to another table.
+    /// How long requests may take to ask for what they asked for before, in ticks.
+    const PATIENCE: u32 = 4;
+    /// How many rules are dropped at a tick, at least; and at least this part of all that are old.
+    const DROPPED: usize = 256;
+    const PART: usize = 8;
+
+    /// Makes what belongs to another table old.
     pub(super) fn adopt(&mut self, metrics: &WorkerMetrics, table: &Arc<Table>) {
         if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
-            self.rules.clear();
+            self.generation = self.generation.wrapping_add(1);
+            (self.old, self.ticks) = (self.rules.len(), 0);
             self.listeners.clear();
             self.none = Series::new(metrics, ["", "", ""].map(Arc::from));
             self.table = Some(table.clone());
+        }
+    }
+
+    /// Drops some of what no request has asked for since the table came. What is older than the table before goes first.
+    pub(super) fn sweep(&mut self) {
+        self.ticks = self.ticks.saturating_add(1);
+        if self.old == 0 {
+            return;
+        }
+        let is_patient = self.ticks < Self::PATIENCE;
+        let (now, before) = (self.generation, self.generation.wrapping_sub(1));
+        let mut budget = Self::DROPPED.max(self.old / Self::PART);
+        self.rules.retain(|_, kept| {
+            let stays = kept.generation == now || (is_patient && kept.generation == before) || budget == 0;
+            if !stays {
+                budget -= 1;
+                self.old -= 1;
+            }
+            stays
+        });
+    }
+
+    /// What is known of a rule on a listener.
+    fn rule(&mut self, worker: &Worker, listener: &route::Listener, rule: &Arc<route::Rule>) -> Rc<Rule> {
+        let new = || Rc::new(Rule::new(worker, listener, rule));
+        match self.rules.entry((listener.name.as_ptr(), Arc::as_ptr(rule))) {
+            Entry::Vacant(entry) => {
+                entry.insert(Kept { rule: new(), generation: self.generation }).rule.clone()
+            }
+            Entry::Occupied(mut entry) => {
+                let kept = entry.get_mut();
+                if kept.generation != self.generation {
+                    kept.generation = self.generation;
+                    self.old -= 1;
+                    if !kept.rule.is_of(listener) {
+                        kept.rule = new();
+                    }
+                }
+                kept.rule.clone()
+            }
         }
     }
 
@@ -155,8 +226,7 @@ impl Cache {
                 Err(Unrouted::Misdirected(self.of_listener(worker, listener)))
             }
             Found::Rule { listener, rule, path } => {
-                let entry = self.rules.entry((listener, Arc::as_ptr(rule)));
-                let rule = entry.or_insert_with(|| Rc::new(Rule::new(worker, listener, rule))).clone();
+                let rule = self.rule(worker, listener, rule);
                 let prefix = if rule.uses_prefix { crate::proxy::http::prefix(path) } else { None };
                 let prefix = prefix.map(str::to_owned);
                 Ok(Routed { rule, prefix })
@@ -204,6 +274,7 @@ impl Rule {
         Self {
             port: listener.port,
             port_text: HeaderValue::from(listener.port.get()),
+            client: listener.client.clone(),
             spec: rule.clone(),
             series: none,
             sessions: Sessions::new(&worker.config.session_key, rule),
@@ -212,6 +283,11 @@ impl Rule {
             choices,
             uses_prefix,
         }
+    }
+
+    /// Whether it is what would be worked out for this listener, which has its name.
+    fn is_of(&self, listener: &route::Listener) -> bool {
+        self.port == listener.port && self.client == listener.client
     }
 
     /// The series of a choice, or those for answers without a backend.

@@ -306,6 +306,7 @@ impl Worker {
                 connection.tell(word);
             }
         }
+        self.cache.borrow_mut().sweep();
         self.upstreams.expire(now, limits);
         self.upstreams.tell();
         let mut tasks = self.tasks.borrow_mut();

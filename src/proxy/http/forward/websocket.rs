@@ -1,9 +1,8 @@
 //! WebSockets to endpoints that are spoken to by HTTP/2.
 
-use http::Response;
-
 use super::{Asked, Failed, Message, Outgoing, Sent, Wants};
 use crate::proxy::{
+    received::Received,
     upstream::{Exchange, Open, Protocol, Slot},
     worker::Worker,
 };
@@ -14,7 +13,7 @@ pub(super) async fn by_http2(
     slot: &Slot,
     (asked, outgoing): (&Asked<'_>, &Outgoing<'_>),
     introduction: &[u8],
-) -> Result<Option<(Response<()>, Exchange)>, Failed> {
+) -> Result<Option<(Received, Exchange)>, Failed> {
     if asked.wants != Wants::WebSocket || slot.protocol() != Protocol::Http2 {
         return Ok(None);
     }

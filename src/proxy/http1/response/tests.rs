@@ -1,6 +1,9 @@
 //! What is made of what endpoints answer, and what is written for clients.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::proxy::http::strip_response;
 
 fn read_all(text: &str, asked: &Method) -> Result<Option<Head>, &'static str> {
     read(&mut BytesMut::from(text), 0, asked)
@@ -20,9 +23,9 @@ fn a_head_is_found_wherever_the_bytes_are_cut() {
         let new = input.len();
         input.extend_from_slice(&text.as_bytes()[cut..]);
         input.extend_from_slice(b"rest");
-        let head = read(&mut input, new, &Method::GET).unwrap().unwrap();
-        let cookies: Vec<_> = head.response.headers().get_all("set-cookie").iter().collect();
-        assert_eq!((head.response.status().as_u16(), cookies.len(), &input[..]), (204, 2, &b"rest"[..]));
+        let mut head = read(&mut input, new, &Method::GET).unwrap().unwrap();
+        let cookies: Vec<_> = head.received.headers_mut().get_all("set-cookie").iter().cloned().collect();
+        assert_eq!((head.received.status.as_u16(), cookies.len(), &input[..]), (204, 2, &b"rest"[..]));
     }
 }
 
@@ -98,7 +101,7 @@ fn answered(
     let headers: HeaderMap = fields.collect();
     let mut out = Vec::new();
     let status = StatusCode::from_u16(status).unwrap();
-    let (encoder, keeps) = write((status, &headers), asked, length, b"today", &mut out);
+    let (encoder, keeps) = write(&mut Received::new(status, headers), asked, length, b"today", &mut out);
     (String::from_utf8(out).unwrap(), encoder.is_some(), keeps)
 }
 
@@ -171,4 +174,119 @@ fn a_switch_keeps_what_it_switches_to_and_is_the_last_answer() {
     let (head, has_body, keeps) = answered(101, &fields, ASKED, Length::None);
     assert_eq!((has_body, keeps), (false, Keeps::Closes));
     assert_eq!(head, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+}
+
+/// What endpoints say, plain and not.
+const SAID: [&str; 28] = [
+    "Content-Type: text/html; charset=utf-8",
+    "Server: nginx/1.25",
+    "Date: Sat, 21 Nov 2026 22:45:17 GMT",
+    "Set-Cookie: a=b; Path=/",
+    "Set-Cookie: c=d",
+    "X-Empty:",
+    "X-Obs: \u{e9}t\u{e9}",
+    "ETag:   \"spaces\"  ",
+    "Content-Length: 5",
+    "content-length: 05",
+    "Content-Length: 5, 5",
+    "Content-Length: +5",
+    "Transfer-Encoding: chunked",
+    "Transfer-Encoding: Chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Connection: keep-alive",
+    "Connection: Close",
+    "Connection: x-own, keep-alive",
+    "X-Own: 1",
+    "Keep-Alive: timeout=5",
+    "Proxy-Connection: close",
+    "Upgrade: h2c",
+    "Trailer: x-sum",
+    "TE: trailers",
+    "WWW-Authenticate: NTLM",
+    "Proxy-Authenticate: Basic",
+    "Portolan-Reason: forged",
+    "Vary: accept",
+];
+
+/// What a client gets of a head: status line, lines in their order by name, and whether the connection is kept.
+fn passed_on(head: &mut Head, asked: Asked) -> (Vec<String>, Keeps, Option<u64>) {
+    let mut out = Vec::new();
+    let length = match head.body.size_hint().exact() {
+        Some(0) => Length::None,
+        Some(bytes) => Length::Known(bytes),
+        None => Length::Unknown,
+    };
+    let told = head.received.fields.length();
+    let (_, keeps) = write(&mut head.received, asked, length, b"today", &mut out);
+    let text = String::from_utf8_lossy(&out).into_owned();
+    let mut lines: Vec<String> = text
+        .split("\r\n")
+        .map(|line| match line.split_once(": ") {
+            Some((name, value)) => format!("{}: {value}", name.to_ascii_lowercase()),
+            None => line.to_owned(),
+        })
+        .collect();
+    // The same name in its order, whatever stands between.
+    lines.sort_by_key(|line| line.split(':').next().unwrap_or_default().to_owned());
+    (lines, keeps, told)
+}
+
+proptest! {
+    #[test]
+    fn lines_and_fields_one_by_one_come_to_the_same(
+        said in proptest::collection::vec(proptest::sample::select(&SAID[..]), 0..8),
+        line in proptest::sample::select(&["HTTP/1.1 200 OK", "HTTP/1.0 404 Gone", "HTTP/1.1 304 x", "HTTP/1.1 204"][..]),
+        is_head in any::<bool>(),
+        is_old in any::<bool>(),
+    ) {
+        let text = [&[line][..], &said[..], &["", ""][..]].concat().join("\r\n");
+        let method = if is_head { Method::HEAD } else { Method::GET };
+        let version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
+        let asked = Asked { version, is_head, keeps: Keeps::Open };
+        let (Ok(Some(mut lines)), Ok(Some(mut fields))) = (read_all(&text, &method), read_all(&text, &method)) else {
+            return Ok(());
+        };
+        // As if a filter had looked at them, and as without the short cut.
+        strip_response(fields.received.headers_mut());
+        if lines.received.fields.lines().is_none() {
+            strip_response(lines.received.headers_mut());
+        }
+        prop_assert_eq!(passed_on(&mut lines, asked), passed_on(&mut fields, asked), "{:?}", text);
+        for hidden in ["Upgrade", "Proxy-Connection", "Portolan-Reason", "Keep-Alive"] {
+            prop_assert!(!fields.received.headers_mut().contains_key(hidden), "{:?}", text);
+        }
+    }
+}
+
+/// The rule that decides between the two ways, by what must not be overlooked.
+#[test]
+fn only_what_says_nothing_else_of_the_connection_goes_on_as_lines() {
+    let is_plain = |fields: &str| {
+        let text = format!("HTTP/1.1 200 OK\r\nServer: x\r\n{fields}\r\n");
+        read_all(&text, &Method::GET).unwrap().unwrap().received.fields.lines().is_some()
+    };
+    for plain in [
+        "",
+        "Content-Length: 5\r\nDate: x\r\n",
+        "transfer-encoding: CHUNKED\r\n",
+        "connection: Keep-Alive\r\nKeep-Alive: timeout=5\r\n",
+        "Connection: close\r\n",
+    ] {
+        assert!(is_plain(plain), "{plain:?}");
+    }
+    for other in [
+        "Connection: x-secret, keep-alive\r\nX-Secret: 1\r\n",
+        "Connection: keep-alive\r\nConnection: x-secret\r\n",
+        "Content-Length: 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Upgrade: websocket\r\n",
+        "Trailer: x\r\n",
+        "WWW-Authenticate: Negotiate\r\n",
+        "Proxy-Authenticate: NTLM\r\n",
+        "Portolan-Reason: forged\r\n",
+        "TE: x\r\n",
+    ] {
+        assert!(!is_plain(other), "{other:?}");
+    }
 }
