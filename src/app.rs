@@ -158,7 +158,8 @@ pub async fn start_with(settings: Settings, mut inherited: Inherited) -> anyhow:
     tasks.spawn("workers", supervise::supervise(workers.clone(), deaths, metrics.clone(), last_words));
     let first = (live_report.clone(), ready.register("the first table"));
     let told = controller_settings(&settings, (http, https), claim);
-    tasks.spawn("controller", control(controller::run(inputs, outputs, told), first));
+    // A table for ten thousand routes takes some milliseconds: requests that are under way meanwhile go first.
+    tasks.spawn_aside("controller", control(controller::run(inputs, outputs, told), first))?;
     let mut running = Running {
         first_report: Some(live_report.clone()),
         report: live_report,

@@ -3,16 +3,22 @@
 //! Why not bare spawns: a task that panics or returns early would leave a program that looks alive and does nothing.
 //! Here its end is a value that the owner waits for; for a task that should run for ever it is a reason to shut down.
 
-use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, fmt, future::Future, io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use futures::FutureExt as _;
-use tokio::task::JoinSet;
+use tokio::{
+    runtime::Builder,
+    sync::oneshot,
+    task::{JoinSet, spawn_blocking},
+};
 use tracing::Instrument as _;
 
 /// Running tasks. Dropping it stops them all.
 #[derive(Debug, Default)]
 pub struct Tasks {
     running: JoinSet<Ended>,
+    /// Those of tasks that have one of their own.
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// A task that is over.
@@ -41,6 +47,44 @@ impl Tasks {
         let name = name.into();
         let span = tracing::debug_span!("task", name = &*name);
         self.running.spawn(watch(name, future).instrument(span));
+    }
+
+    /// Starts a task on a thread of its own, which gives way to others where the processor is short: for what works long
+    /// at a time and is not waited for by a request. An error means that there is no thread to be had.
+    pub fn spawn_aside(
+        &mut self,
+        name: impl Into<Arc<str>>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let name = name.into();
+        let cannot = |error| io::Error::other(format!("cannot start the thread of `{name}`: {error}"));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let span = tracing::debug_span!("task", name = &*name);
+        let task = watch(name.clone(), future).instrument(span);
+        let work = move || {
+            give_way();
+            let ended = runtime.block_on(async {
+                tokio::select! {
+                    ended = task => Some(ended),
+                    // Nobody wants to know any more.
+                    _ = stopped => None,
+                }
+            });
+            // Whoever owned the task may be gone.
+            let _ = ended.map(|ended| tell.send(ended));
+        };
+        self.threads.push(thread::Builder::new().name(name.to_string()).spawn(work).map_err(cannot)?);
+        self.running.spawn(async move {
+            // Dropped with this task, which tells the thread.
+            let _stop = stop;
+            match told.await {
+                Ok(ended) => ended,
+                Err(_) => Ended { name, end: End::Panicked("its thread ended".to_owned()) },
+            }
+        });
+        Ok(())
     }
 
     /// Starts a task on this thread, inside a `LocalSet`. It has no span: this is for connections, where entering one
@@ -95,7 +139,19 @@ impl Tasks {
     /// Stops every task where it is, and waits until all are dropped.
     pub async fn stop(&mut self) {
         self.running.shutdown().await;
+        for thread in self.threads.drain(..) {
+            // A panic of the task was caught and told.
+            let _ = spawn_blocking(move || thread.join()).await;
+        }
     }
+}
+
+/// Lets the other threads of this machine go before this one. What it starts does the same.
+fn give_way() {
+    /// Gets about a third of what another thread gets, and waits for it when that wakes.
+    const NICE: i32 = 5;
+    // Without it, it is as it was.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// No `async fn`: that would have room for the future twice, as it came and as it is polled.
@@ -139,6 +195,32 @@ mod tests {
         assert_eq!(tasks.ended().await.to_string(), "task `short` ended early");
         tasks.spawn("broken", async { panic!("at {}", "sea") });
         assert_eq!(tasks.ended().await.to_string(), "task `broken` panicked: at sea");
+    }
+
+    #[tokio::test]
+    async fn a_task_aside_has_a_thread_that_ends_with_it() {
+        let mut tasks = Tasks::new();
+        let name = || thread::current().name().map(str::to_owned);
+        let (tell, told) = oneshot::channel();
+        let task = async move {
+            let _ = tell.send((name(), rustix::process::getpriority_process(None)));
+        };
+        tasks.spawn_aside("aside", task).unwrap();
+        let (thread, nice) = told.await.unwrap();
+        assert_eq!(thread.as_deref(), Some("aside"));
+        assert!(nice.unwrap() > rustix::process::getpriority_process(None).unwrap());
+        assert_eq!(tasks.ended().await.to_string(), "task `aside` ended early");
+        tasks.spawn_aside("broken", async { panic!("at sea") }).unwrap();
+        assert_eq!(tasks.ended().await.to_string(), "task `broken` panicked: at sea");
+        let held = Arc::new(());
+        let kept = held.clone();
+        let endless = async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        };
+        tasks.spawn_aside("endless", endless).unwrap();
+        tasks.stop().await;
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 
     #[tokio::test]
