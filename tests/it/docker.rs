@@ -74,10 +74,11 @@ fn told(portolan: &Portolan, container: &str, reason: &str) -> String {
     let page = portolan.client(&["describe", "container", container]).unwrap();
     assert!(page.contains(&message), "`describe` says it: {message}\n{page}");
     assert!(hint.iter().all(|hint| page.contains(hint)), "`describe` says {hint:?}\n{page}");
-    if item["status"]["routed"] == false {
+    // It may be about to start: of what is routed, the table shows where.
+    becomes(portolan, container, &format!("`get` says it: {message}"), |item| {
         let table = portolan.client(&["get", "containers", container]).unwrap();
-        assert!(table.contains(&format!("{reason}: {message}")), "`get` says it: {message}\n{table}");
-    }
+        item["status"]["routed"] == true || table.contains(&format!("{reason}: {message}"))
+    });
     match hint {
         Some(hint) => format!("{message}; {hint}"),
         None => message,
