@@ -252,7 +252,7 @@ fn nginx(site: &Site, program: &Path, hosts: usize) -> anyhow::Result<Command> {
         "daemon off; worker_processes 1; error_log /dev/null; pid {folder}/nginx.pid;\n\
          events {{ worker_connections 10000; }}\n\
          http {{ access_log off; keepalive_requests 1000000000; server_names_hash_max_size 1048576; server_names_hash_bucket_size 128;\n\
-         ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem; ssl_session_tickets on;\n\
+         ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem; ssl_session_tickets on; ssl_protocols TLSv1.2 TLSv1.3;\n\
          proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $host;\n\
          proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $remote_addr;\n\
          proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;\n\
