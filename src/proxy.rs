@@ -12,6 +12,7 @@ mod framing;
 mod health;
 mod http;
 mod http1;
+mod http2;
 mod listen;
 mod received;
 #[cfg(test)]

@@ -21,12 +21,13 @@ use std::{
     time::Duration,
 };
 
-use ::http::{HeaderMap, HeaderValue, StatusCode};
+use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 use super::{
     config::Limits,
     http,
+    http1::response::write_interim,
     tls::{self, Spoken},
     upgrade::Tunnel,
     worker::Worker,
@@ -174,9 +175,14 @@ impl Connection {
         self.speaks_http2.get()
     }
 
-    /// Tells the client something before its answer (RFC 9110 section 15.2).
-    pub(super) fn inform(&self, status: StatusCode, headers: HeaderMap) {
-        http1::write_interim(status, headers, &mut self.interim.borrow_mut());
+    /// Tells the client something before its answer (RFC 9110 section 15.2), without what is between the backend and us.
+    pub(super) fn inform(&self, lane: Option<&Lane>, status: StatusCode, mut headers: HeaderMap) {
+        http::strip_response(&mut headers);
+        headers.remove(header::CONTENT_LENGTH);
+        match lane {
+            Some(lane) => lane.inform(status, headers),
+            None => write_interim(status, &headers, &mut self.interim.borrow_mut()),
+        }
     }
 
     /// A request begins.

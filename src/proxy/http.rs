@@ -92,14 +92,6 @@ pub(super) struct Reply {
     pub(super) body: Body,
 }
 
-// === impl Reply ===
-
-impl Reply {
-    pub(super) fn into_response(self) -> http::Response<Body> {
-        self.head.into_response(self.body)
-    }
-}
-
 /// Answers a request. Never fails: what goes wrong is an answer too.
 pub(super) async fn answer(
     worker: Rc<Worker>,
@@ -232,6 +224,7 @@ async fn exchange(
     if asked.target.scope == Scope::Server {
         return Ok(Answer::Own(StatusCode::NO_CONTENT, HeaderMap::new()));
     }
+    let lane = record.lane().cloned();
     loop {
         let Routed { rule, prefix } = find(worker, connection, record, asked)?;
         record.routed(&rule);
@@ -265,7 +258,7 @@ async fn exchange(
             asked.permits.write(headers);
             filters::request_headers(rule.filters(choice), headers);
         };
-        let interim = |status, headers| connection.inform(status, headers);
+        let interim = |status, headers| connection.inform(lane.as_deref(), status, headers);
         let outgoing = Outgoing {
             rewritten,
             port: rule.port,
@@ -309,10 +302,9 @@ async fn exchange(
 }
 
 impl Asked<'_> {
-    /// Whether its client can be told of what comes before the answer: an old one cannot, and for HTTP/2 the library has no
-    /// way.
+    /// Whether its client can be told of what comes before the answer: an old one cannot.
     fn takes_interim(&self) -> bool {
-        self.head.version == Version::HTTP_11
+        self.head.version >= Version::HTTP_11
     }
 
     /// To a request to connect, success would mean that there is a tunnel.
@@ -387,7 +379,7 @@ fn switch(
     if let Some(lane) = lane {
         // RFC 8441 section 5: what the handshake of HTTP/1.1 proves is proven by HTTP/2 itself.
         headers.remove(header::SEC_WEBSOCKET_ACCEPT);
-        lane.tunnel(connection, tunnel);
+        lane.become_tunnel(tunnel);
         return Ok(Answer::Own(StatusCode::OK, headers));
     }
     *connection.tunnel.borrow_mut() = Some(tunnel);

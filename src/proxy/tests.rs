@@ -12,6 +12,7 @@ mod grpc;
 mod h2c;
 mod hostile;
 mod http2;
+mod interim;
 mod introduced;
 mod lifecycle;
 mod mirrors;

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use ::http::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -149,7 +150,12 @@ impl Worker {
 
     /// Today's date, for a field (RFC 9110 section 6.6.1).
     pub(super) fn date(&self) -> Ref<'_, [u8]> {
-        Ref::map(self.date.borrow(), Date::text)
+        Ref::map(self.date.borrow(), |date| date.text().as_bytes())
+    }
+
+    /// The same as a field's value.
+    pub(super) fn dated(&self) -> HeaderValue {
+        self.date.borrow().text().clone()
     }
 
     /// Now, to the length of a tick.

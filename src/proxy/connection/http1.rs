@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use ::http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
@@ -351,13 +351,6 @@ impl Wire {
             }
         }
     }
-}
-
-/// Writes the head of a response that is not the answer yet, without what is between the backend and us.
-pub(super) fn write_interim(status: StatusCode, mut headers: HeaderMap, out: &mut Vec<u8>) {
-    http::strip_response(&mut headers);
-    headers.remove(header::CONTENT_LENGTH);
-    response::write_interim(status, &headers, out);
 }
 
 /// How long a body is, as far as it is known.

@@ -3,18 +3,17 @@
 use std::{
     io,
     pin::Pin,
-    rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Lane, http1::Coming};
+use super::{http1, http2};
 
 pub(in crate::proxy) enum Incoming {
-    Http1(Coming),
-    Http2(hyper::body::Incoming, Rc<Lane>),
+    Http1(http1::Coming),
+    Http2(http2::Coming),
 }
 
 // === impl Incoming ===
@@ -24,7 +23,7 @@ impl Incoming {
     pub(in crate::proxy) fn holds_up(&self) {
         match self {
             Self::Http1(_) => {}
-            Self::Http2(_, lane) => lane.sending.waits(),
+            Self::Http2(coming) => coming.holds_up(),
         }
     }
 }
@@ -39,28 +38,21 @@ impl Body for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Http1(coming) => coming.poll_frame(cx),
-            Self::Http2(incoming, lane) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx)).transpose().map_err(io::Error::other);
-                lane.sending.moved(match &frame {
-                    Ok(Some(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
-                    Ok(None) | Err(_) => 0,
-                });
-                Poll::Ready(frame.transpose())
-            }
+            Self::Http2(coming) => coming.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(coming) => coming.is_end_stream(),
-            Self::Http2(incoming, _) => incoming.is_end_stream(),
+            Self::Http2(coming) => coming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(coming) => coming.size_hint(),
-            Self::Http2(incoming, _) => incoming.size_hint(),
+            Self::Http2(coming) => coming.size_hint(),
         }
     }
 }

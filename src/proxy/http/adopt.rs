@@ -4,8 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
-use hyper::ext::Protocol;
 
 use super::{Wants, refusal::Refusal};
 
@@ -29,6 +29,10 @@ pub(super) fn adopt(head: &mut Parts, most_fields: usize) -> Result<Wants, Refus
     {
         return Err(Refusal::Length);
     }
+    // What follows a request to connect is no body, however long it is said to be.
+    if wants == Wants::WebSocket && lengths.iter().any(|length| length != "0") {
+        return Err(Refusal::Length);
+    }
     if !head.headers.contains_key(header::HOST)
         && let Some(authority) = head.uri.authority()
     {
@@ -36,8 +40,6 @@ pub(super) fn adopt(head: &mut Parts, most_fields: usize) -> Result<Wants, Refus
         head.headers.insert(header::HOST, host.map_err(|_| Refusal::Host("Host is not a valid name"))?);
     }
     join_cookies(&mut head.headers);
-    // Nobody could be told to go on: a client sends its body when it likes.
-    head.headers.remove(header::EXPECT);
     Ok(wants)
 }
 

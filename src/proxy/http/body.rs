@@ -6,16 +6,11 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures::task::AtomicWaker;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -53,15 +48,10 @@ pub(in crate::proxy) struct Upload {
 
 /// A client that expects `100 Continue` sends nothing before the endpoint has asked for it.
 struct Wait {
-    asked: Arc<Asked>,
+    is_asked: bool,
+    waker: Option<Waker>,
     /// An endpoint that knows nothing of `100 Continue` would wait for ever too.
     patience: Pin<Box<Sleep>>,
-}
-
-#[derive(Debug, Default)]
-pub(in crate::proxy) struct Asked {
-    is_asked: AtomicBool,
-    waker: AtomicWaker,
 }
 
 /// The body of an answer.
@@ -101,14 +91,6 @@ impl RequestBody {
             // The endpoint's own word is not the client's to send.
             Self::Upload(upload) if upload.wait.borrow().is_none() => upload.incoming.borrow().holds_up(),
             Self::Upload(_) | Self::Empty | Self::Kept(_) => {}
-        }
-    }
-
-    /// Whoever waits for the endpoint to ask for the body.
-    pub(in crate::proxy) fn awaited(&self) -> Option<Arc<Asked>> {
-        match self {
-            Self::Upload(upload) => upload.wait.borrow().as_ref().map(|wait| wait.asked.clone()),
-            Self::Empty | Self::Kept(_) => None,
         }
     }
 }
@@ -176,12 +158,15 @@ impl Upload {
     /// Nothing is sent before the endpoint has asked for it, or a while has passed.
     pub(super) fn wait_for_word(&self) {
         let patience = Box::pin(tokio::time::sleep(Self::PATIENCE));
-        *self.wait.borrow_mut() = Some(Wait { asked: Arc::default(), patience });
+        *self.wait.borrow_mut() = Some(Wait { is_asked: false, waker: None, patience });
     }
 
     fn go_on(&self) {
-        if let Some(wait) = &*self.wait.borrow() {
-            wait.asked.set();
+        if let Some(wait) = &mut *self.wait.borrow_mut() {
+            wait.is_asked = true;
+            if let Some(waker) = wait.waker.take() {
+                waker.wake();
+            }
         }
     }
 
@@ -280,21 +265,14 @@ impl Upload {
 
     fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut wait = self.wait.borrow_mut();
-        if let Some(Wait { asked, patience }) = &mut *wait {
-            asked.waker.register(cx.waker());
-            if !asked.is_asked.load(Ordering::Acquire) {
+        if let Some(Wait { is_asked, waker, patience }) = &mut *wait {
+            if !*is_asked {
+                *waker = Some(cx.waker().clone());
                 ready!(patience.as_mut().poll(cx));
             }
             *wait = None;
         }
         Poll::Ready(())
-    }
-}
-
-impl Asked {
-    pub(in crate::proxy) fn set(&self) {
-        self.is_asked.store(true, Ordering::Release);
-        self.waker.wake();
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     filters::{self, Rewritten},
     refusal::Refusal,
 };
+use crate::proxy::http1::fields::expects_continue;
 
 /// A request on its way.
 pub(in crate::proxy) struct Message<'a> {
@@ -175,9 +176,8 @@ impl Outgoing<'_> {
 
 /// Lets a client that expects `100 Continue` wait for the endpoint's.
 fn expect(asked: &Asked<'_>, headers: &mut HeaderMap) {
-    let is_continue = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     match &asked.upload {
-        Some(upload) if headers.get(header::EXPECT).is_some_and(is_continue) => upload.wait_for_word(),
+        Some(upload) if expects_continue(headers) => upload.wait_for_word(),
         Some(_) => {}
         None => drop(headers.remove(header::EXPECT)),
     }

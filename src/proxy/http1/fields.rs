@@ -48,6 +48,11 @@ impl<const N: usize> Spans<N> {
     const ROOM: usize = 2;
 }
 
+/// Whether a client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
+pub(in crate::proxy) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Where a part of `whole` begins, and how long it is: a head is far shorter than four gigabytes. What is empty may be
 /// anywhere.
 pub(super) fn place(part: &[u8], whole: &[u8]) -> (u32, u32) {

@@ -63,10 +63,7 @@ pub(in crate::proxy) fn read(
     let headers = spans.map(&bytes).ok_or(INVALID)?;
     let body = framing(&headers, version).ok_or(INVALID)?;
     let keeps = fields::keeps(&headers, version);
-    let expects = version == Version::HTTP_11
-        && headers
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let expects = version == Version::HTTP_11 && fields::expects_continue(&headers);
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;

@@ -270,6 +270,40 @@ async fn an_authority_that_differs_from_host_is_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_has_no_body_whoever_gives_it() {
+    let server = Server::answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n".to_owned()).await;
+    let proxy = Proxy::start(config(), table(vec![("/a", rule(backend(vec![endpoint(server.address)])))]));
+    let mut client = Multi::connect(proxy.address).await;
+    for (path, status, length) in [("/a", 200, Some("7")), ("/b", 404, None)] {
+        let answer = client.ask(request(Method::HEAD, path).body(()).unwrap()).await;
+        assert_eq!((answer.status, &*answer.body), (status, ""), "{path}");
+        let told = answer.headers.get("content-length").map(|length| length.to_str().unwrap());
+        assert!(length.is_none() || told == length, "{path} {told:?}");
+        assert!(answer.headers.contains_key("date"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_a_client_breaks_off_is_not_taken_for_whole() {
+    let server = Server::start(|mut client, heard, _| async move {
+        let mut bytes = client.head().await.into_bytes();
+        bytes.extend(client.rest().await);
+        heard.lock().unwrap().push(String::from_utf8(bytes).unwrap());
+    })
+    .await;
+    let (_proxy, mut client) = start(&server).await;
+    for (number, reason) in [h2::Reason::CANCEL, h2::Reason::NO_ERROR].into_iter().enumerate() {
+        let (response, mut stream) = client.open(request(Method::POST, "/").body(()).unwrap(), false).await;
+        stream.send_data("half".into(), false).unwrap();
+        until("it is on its way", || server.connections() > number).await;
+        stream.send_reset(reason);
+        until("it was closed", || server.heard().len() > number).await;
+        assert!(!server.heard()[number].contains("\r\n0\r\n"), "{:?}", server.heard()[number]);
+        drop(response);
+    }
+}
+
+#[tokio::test]
 async fn connect_and_trace_are_not_allowed_and_the_connection_goes_on() {
     let server = Server::echo().await;
     let (_proxy, mut client) = start(&server).await;

@@ -46,6 +46,11 @@ pub(in crate::proxy) enum Failure {
     Invalid(io::Error),
 }
 
+/// Heads that may come before the one that counts.
+pub(super) const MOST_INFORMATIONAL: u32 = 64;
+/// What is wrong with a response that has more.
+pub(super) const NO_BEGINNING: &str = "its response does not begin";
+
 // === impl Exchange ===
 
 impl Exchange {
@@ -129,8 +134,8 @@ impl Exchange {
     pub(in crate::proxy) fn poll_upload(&mut self, cx: &mut Context<'_>) {
         match self {
             Self::Own(own) => own.poll_rest(cx),
-            // Its connection sees to it.
-            Self::Shared(_) | Self::Wide(_) => {}
+            Self::Shared(ticket) => ticket.poll_upload(cx),
+            Self::Wide(_) => {}
         }
     }
 
@@ -166,7 +171,7 @@ impl Exchange {
         match self {
             Self::Own(own) => Some(own.into_stream()),
             Self::Shared(_) => None,
-            Self::Wide(answered) => Some((Stream::Wide(Box::new(answered.wide)), Bytes::new())),
+            Self::Wide(answered) => Some((Stream::Wide(Box::new(answered.duplex)), Bytes::new())),
         }
     }
 }

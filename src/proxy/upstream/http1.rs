@@ -18,7 +18,10 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{Endpoint, Failure, Stream, Visit, credentials};
+use super::{
+    Endpoint, Failure, Stream, Visit, credentials,
+    exchange::{MOST_INFORMATIONAL, NO_BEGINNING},
+};
 use crate::proxy::{
     http::{Message, RequestBody},
     http1::{
@@ -92,9 +95,6 @@ enum Stop {
 // === impl Own ===
 
 impl Own {
-    /// Heads that may come before the one that counts.
-    const INFORMATIONAL: u32 = 64;
-
     pub(super) fn new(stream: Stream, endpoint: &Rc<Endpoint>) -> Box<Self> {
         Box::new(Self {
             stream,
@@ -151,8 +151,8 @@ impl Own {
                 Ok(Some(head)) if !is_informational(&head) => return Poll::Ready(Ok(head)),
                 Ok(Some(head)) => {
                     *seen = Seen { bytes: 0, heads: seen.heads + 1 };
-                    if seen.heads > Self::INFORMATIONAL {
-                        return Poll::Ready(Err(Failure::Invalid(invalid("its response does not begin"))));
+                    if seen.heads > MOST_INFORMATIONAL {
+                        return Poll::Ready(Err(Failure::Invalid(invalid(NO_BEGINNING))));
                     }
                     self.inform(head.received, asked);
                 }

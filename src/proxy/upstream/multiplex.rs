@@ -9,18 +9,14 @@ use std::{
     io,
     pin::Pin,
     rc::{Rc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header, uri};
+use h2::client::{Builder, Connection, SendRequest};
+use http::{Method, Request, Response, StatusCode, Uri, header, uri};
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{self, SendRequest},
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -30,13 +26,14 @@ use tokio::{
 use super::{
     super::http::{Message, RequestBody},
     Failure, Visit,
+    exchange::{MOST_INFORMATIONAL, NO_BEGINNING},
 };
 use crate::{
-    proxy::received::Received,
-    runtime::{
-        Tasks,
-        nest::{Nest, Starter},
+    proxy::{
+        http2::{self, Inflow, Outflow},
+        received::Received,
     },
+    runtime::Tasks,
 };
 
 /// The connections to one endpoint.
@@ -49,7 +46,7 @@ pub(super) struct Pool {
 
 /// A connection.
 struct Shared {
-    sender: SendRequest<RequestBody>,
+    sender: RefCell<SendRequest<Bytes>>,
     /// Requests that the endpoint takes at a time.
     most: Rc<Cell<usize>>,
     requests: Cell<usize>,
@@ -66,8 +63,10 @@ pub(in crate::proxy) struct Ticket {
     pub(super) visit: Option<Visit>,
     /// Of the requests, as the endpoint is told.
     pub(super) scheme: uri::Scheme,
-    /// The response that comes.
-    incoming: Option<Incoming>,
+    /// What is left of the request's body.
+    upload: Option<Outflow<RequestBody>>,
+    /// The response's body.
+    inflow: Inflow,
 }
 
 #[derive(Default)]
@@ -89,17 +88,13 @@ struct Lead<'p> {
     opening: Rc<Opening>,
 }
 
-/// Starts what hyper wants to start, beside its connection.
-#[derive(Clone)]
-struct Streams(Starter);
-
 // === impl Pool ===
 
 impl Pool {
     /// A place on an open connection.
     pub(super) fn reuse(&self) -> Option<Ticket> {
         let mut open = self.open.borrow_mut();
-        open.retain(|shared| !shared.sender.is_closed());
+        open.retain(|shared| !shared.is_closed());
         let shared = open.iter().find(|shared| shared.has_room())?;
         let mut ticket = Ticket::new(shared.clone());
         ticket.is_reused = true;
@@ -148,7 +143,7 @@ impl Pool {
     pub(super) fn expire(&self, now: Instant, limit: Duration) {
         self.open.borrow_mut().retain(|shared| {
             let is_used = shared.requests.get() > 0 || now.duration_since(shared.idle.get()) < limit;
-            is_used && !shared.sender.is_closed()
+            is_used && !shared.is_closed()
         });
     }
 
@@ -171,64 +166,50 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let nest = Nest::new();
-        let mut builder = http2::Builder::new(Streams(nest.starter()));
+        let mut builder = Builder::new();
         builder
-            .timer(TokioTimer::new())
+            .enable_push(false)
             .initial_max_send_streams(Self::MOST)
-            .initial_stream_window_size(Self::STREAM_WINDOW)
+            .initial_window_size(Self::STREAM_WINDOW)
             .initial_connection_window_size(Self::WINDOW)
             .max_frame_size(16 << 10)
             .max_header_list_size(64 << 10)
-            .max_send_buf_size(64 << 10)
+            .max_send_buffer_size(64 << 10)
             .max_concurrent_reset_streams(Self::MOST)
-            .max_local_error_reset_streams(Self::MOST);
-        let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| Failure::Broken(io::Error::other(error)))?;
+            .max_local_error_reset_streams(Some(Self::MOST));
+        let (sender, connection) =
+            builder.handshake(stream).await.map_err(|error| Failure::Broken(io::Error::other(error)))?;
         let most = Rc::new(Cell::new(Self::MOST));
-        tasks.borrow_mut().spawn_local("upstream", drive(nest, connection, Rc::downgrade(&most)));
+        tasks.borrow_mut().spawn_local("upstream", drive(connection, Rc::downgrade(&most)));
         let idle = Cell::new(Instant::now());
-        Ok(Rc::new(Self { sender, most, requests: Cell::new(0), idle }))
+        Ok(Rc::new(Self { sender: RefCell::new(sender), most, requests: Cell::new(0), idle }))
     }
 
     fn has_room(&self) -> bool {
         self.requests.get() < self.most.get().clamp(1, Self::MOST)
     }
+
+    /// Whether it takes no more requests: it broke, or the endpoint has said goodbye.
+    fn is_closed(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(self.sender.borrow_mut().poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
 }
 
-type Driver<S> = http2::Connection<TokioIo<S>, RequestBody, Streams>;
-
-async fn drive<S>(mut nest: Nest, connection: Driver<S>, most: Weak<Cell<usize>>)
+/// Reads and writes until nobody holds the connection any more and its streams are done.
+async fn drive<S>(mut connection: Connection<S, Bytes>, most: Weak<Cell<usize>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection = Some(connection);
     poll_fn(|cx| {
-        let is_over = nest.poll_beside(cx, |cx| match &mut connection {
-            Some(connection) => {
-                let result = Pin::new(&mut *connection).poll(cx);
-                if let Some(most) = most.upgrade() {
-                    most.set(connection.current_max_send_streams());
-                }
-                // Its errors have been handed to those who wait for responses.
-                result.map(drop)
-            }
-            None => Poll::Ready(()),
-        });
-        if is_over.is_ready() {
-            connection = None;
+        let result = Pin::new(&mut connection).poll(cx);
+        if let Some(most) = most.upgrade() {
+            most.set(connection.max_concurrent_send_streams());
         }
-        if connection.is_none() && nest.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        // Its errors are handed to those who wait for responses.
+        result.map(drop)
     })
     .await;
-}
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
-    fn execute(&self, future: F) {
-        self.0.start(future);
-    }
 }
 
 // === impl Ticket ===
@@ -236,48 +217,95 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 impl Ticket {
     fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
-        Self { shared, is_reused: false, visit: None, scheme: uri::Scheme::HTTP, incoming: None }
+        Self {
+            shared,
+            is_reused: false,
+            visit: None,
+            scheme: uri::Scheme::HTTP,
+            upload: None,
+            inflow: Inflow::empty(),
+        }
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future resets the stream.
     pub(super) async fn send(&mut self, message: &mut Message<'_>) -> Result<Received, Failure> {
-        let mut request = message.take_request();
-        if let Some(asked) = request.body().awaited() {
-            hyper::ext::on_informational(&mut request, move |response| {
-                if response.status() == StatusCode::CONTINUE {
-                    asked.set();
-                }
-            });
-        }
-        to_absolute_form(&mut request, self.scheme.clone());
-        let mut sender = self.shared.sender.clone();
-        let result = sender.try_send_request(request).await;
-        let response = result.map_err(|mut error| match error.take_message() {
-            Some(request) => {
-                message.body = request.into_body();
-                Failure::NotSent
+        let (request, body) = self.request(message);
+        let is_whole = body.is_end_stream();
+        let sent = self.shared.sender.borrow_mut().send_request(request, is_whole);
+        let (mut response, stream) = match sent {
+            Ok(sent) => sent,
+            // Nothing of it has left.
+            Err(error) if error.is_io() || error.is_go_away() => {
+                message.body = body;
+                return Err(Failure::NotSent);
             }
-            None => Failure::of_http2(error.into_error()),
-        })?;
-        let (head, incoming) = response.into_parts();
-        self.incoming = Some(incoming);
+            Err(error) => return Err(Failure::of_http2(error)),
+        };
+        self.upload = (!is_whole).then(|| Outflow::new(stream, body));
+        let mut heads = 0;
+        let response = poll_fn(|cx| {
+            while let Poll::Ready(Some(Ok(before))) = response.poll_informational(cx) {
+                heads += 1;
+                if heads > MOST_INFORMATIONAL {
+                    let error = io::Error::new(io::ErrorKind::InvalidData, NO_BEGINNING);
+                    return Poll::Ready(Err(Failure::Invalid(error)));
+                }
+                self.inform(before, message);
+            }
+            // A body that was asked for begins before its answer, even if both have come.
+            self.poll_upload(cx);
+            Pin::new(&mut response).poll(cx).map_err(Failure::of_http2)
+        });
+        let (head, stream) = response.await?.into_parts();
+        self.inflow = Inflow::new(stream, &head.headers);
         Ok(Received::new(head.status, head.headers))
+    }
+
+    /// What a head before the one that counts is good for.
+    fn inform(&self, before: Response<()>, asked: &Message<'_>) {
+        let (head, ()) = before.into_parts();
+        match (head.status, &self.upload) {
+            (StatusCode::CONTINUE, Some(upload)) => upload.body().go_on(),
+            (StatusCode::CONTINUE, None) => {}
+            (status, _) => asked.interim(status, head.headers),
+        }
+    }
+
+    /// The head as HTTP/2 has it, and what follows it.
+    fn request(&self, message: &mut Message<'_>) -> (Request<()>, RequestBody) {
+        let (head, body) = message.take_request().into_parts();
+        let mut request = Request::from_parts(head, ());
+        to_absolute_form(&mut request, self.scheme.clone());
+        let is_expected = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+        let headers = request.headers_mut();
+        http2::strip(headers);
+        if let Some(length) = body.size_hint().exact().filter(|length| *length > 0 || is_expected) {
+            headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+        }
+        (request, body)
+    }
+
+    /// Sends as much of the request's body as there is and the endpoint takes.
+    pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        if let Some(upload) = &mut self.upload
+            && upload.poll(cx).is_ready()
+        {
+            self.upload = None;
+        }
     }
 
     /// The next piece of the response's body.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx).map_err(io::Error::other),
-            None => Poll::Ready(None),
-        }
+        self.poll_upload(cx);
+        self.inflow.poll_frame(cx)
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.inflow.is_end_stream()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        self.inflow.size_hint()
     }
 }
 
@@ -289,7 +317,7 @@ impl Drop for Ticket {
 }
 
 /// `:scheme` and `:authority` instead of `Host`.
-pub(super) fn to_absolute_form(request: &mut Request<RequestBody>, scheme: uri::Scheme) {
+pub(super) fn to_absolute_form<B>(request: &mut Request<B>, scheme: uri::Scheme) {
     let Some(host) = request.headers().get(header::HOST) else { return };
     let Ok(authority) = uri::Authority::try_from(host.as_bytes()) else { return };
     let mut parts = uri::Parts::default();
@@ -304,12 +332,10 @@ pub(super) fn to_absolute_form(request: &mut Request<RequestBody>, scheme: uri::
 
 impl Failure {
     /// What an error of a stream or its connection means for the request.
-    fn of_http2(error: hyper::Error) -> Self {
-        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-        let is_refused = cause.is_some_and(|cause| {
-            cause.reason() == Some(h2::Reason::REFUSED_STREAM) || (cause.is_go_away() && cause.is_remote())
-        });
-        let is_invalid = cause.is_some_and(h2::Error::is_library);
+    pub(super) fn of_http2(error: h2::Error) -> Self {
+        let is_refused =
+            error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote());
+        let is_invalid = error.is_library();
         let error = io::Error::other(error);
         match (is_refused, is_invalid) {
             (true, _) => Self::Refused(error),

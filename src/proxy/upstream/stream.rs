@@ -12,8 +12,12 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::{Protocol, wide::Wide};
-use crate::{proxy::tls::Connector, route::Address, runtime::socket};
+use super::Protocol;
+use crate::{
+    proxy::{http2::Duplex, tls::Connector},
+    route::Address,
+    runtime::socket,
+};
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Stream {
@@ -22,7 +26,7 @@ pub(in crate::proxy) enum Stream {
     TlsTcp(Box<TlsStream<TcpStream>>),
     TlsUnix(Box<TlsStream<UnixStream>>),
     /// A stream of HTTP/2.
-    Wide(Box<Wide>),
+    Wide(Box<Duplex>),
 }
 
 // === impl Stream ===

@@ -5,28 +5,23 @@
 
 use std::{
     io,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use h2::{
-    Reason, RecvStream, SendStream,
     client::{Builder, SendRequest},
     ext::Protocol as Connect,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri};
 use http_body::{Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{super::http::Message, Endpoint, Exchange, Failure, Protocol, Visit, multiplex};
-use crate::proxy::{config::Limits, received::Received};
+use crate::proxy::{config::Limits, http2::Duplex, received::Received};
 
 /// A connection to an endpoint that takes WebSockets.
 pub(in crate::proxy) struct Open {
@@ -34,18 +29,9 @@ pub(in crate::proxy) struct Open {
     scheme: uri::Scheme,
 }
 
-/// A stream that was answered.
-#[derive(Debug)]
-pub(in crate::proxy) struct Wide {
-    sender: SendStream<Bytes>,
-    receiver: RecvStream,
-    /// What was read and not yet taken.
-    rest: Bytes,
-}
-
-/// The same before anybody has taken it as what it is.
+/// A stream that was answered, before anybody has taken it as what it is.
 pub(in crate::proxy) struct Answered {
-    pub(super) wide: Wide,
+    pub(super) duplex: Duplex,
     /// The request that is on it.
     pub(super) visit: Option<Visit>,
 }
@@ -108,14 +94,13 @@ impl Open {
         let mut request = request.map(|_| ());
         request.extensions_mut().clear();
         request.extensions_mut().insert(Connect::from_static("websocket"));
-        let (response, stream) = sender.send_request(request, false).map_err(failure)?;
-        let (mut head, receiver) = response.await.map_err(failure)?.into_parts();
+        let (response, stream) = sender.send_request(request, false).map_err(Failure::of_http2)?;
+        let (mut head, receiver) = response.await.map_err(Failure::of_http2)?.into_parts();
         if head.status.is_success() {
             head.status = StatusCode::SWITCHING_PROTOCOLS;
             agree(&mut head.headers, key.as_ref());
         }
-        let wide = Wide { sender: stream, receiver, rest: Bytes::new() };
-        let answered = Box::new(Answered { wide, visit: None });
+        let answered = Box::new(Answered { duplex: Duplex::new(stream, receiver), visit: None });
         Ok((Received::new(head.status, head.headers), Exchange::Wide(answered)))
     }
 }
@@ -136,111 +121,20 @@ fn accept(key: &[u8]) -> String {
     BASE64_STANDARD.encode(context.finish())
 }
 
-fn failure(error: h2::Error) -> Failure {
-    if error.reason() == Some(Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote()) {
-        return Failure::Refused(io::Error::other(error));
-    }
-    let is_invalid = error.is_library();
-    let error = io::Error::other(error);
-    if is_invalid { Failure::Invalid(error) } else { Failure::Broken(error) }
-}
-
 // === impl Answered ===
 
 impl Answered {
     /// The next piece of an answer that is no WebSocket.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let data = ready!(self.wide.poll_data(cx)).transpose()?;
-        if let Some(data) = &data {
-            self.wide.release(data.len());
-        }
-        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+        self.duplex.poll_data(cx).map_ok(Frame::data)
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.wide.receiver.is_end_stream()
+        self.duplex.is_end_stream()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         if self.is_done() { SizeHint::with_exact(0) } else { SizeHint::default() }
-    }
-}
-
-// === impl Wide ===
-
-impl Wide {
-    /// Of what is written at a time.
-    const PIECE: usize = 16 << 10;
-
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        self.receiver.poll_data(cx).map_err(|error| match error.reason() {
-            Some(Reason::CANCEL) => io::ErrorKind::ConnectionReset.into(),
-            Some(_) | None => io::Error::other(error),
-        })
-    }
-
-    /// Lets the endpoint send as much again.
-    fn release(&mut self, length: usize) {
-        // It fails where the stream has ended, which whoever reads is told.
-        let _ = self.receiver.flow_control().release_capacity(length);
-    }
-
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            let room = self.sender.capacity();
-            if room > 0 {
-                return Poll::Ready(Ok(room));
-            }
-            match ready!(self.sender.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-    }
-}
-
-impl AsyncRead for Wide {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        while self.rest.is_empty() {
-            match ready!(self.poll_data(cx)) {
-                Some(data) => self.rest = data?,
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let length = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest[..length]);
-        self.rest.advance(length);
-        self.release(length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Wide {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let wanted = bytes.len().min(Self::PIECE);
-        self.sender.reserve_capacity(wanted);
-        let length = ready!(self.poll_room(cx))?.min(wanted);
-        let piece = Bytes::copy_from_slice(&bytes[..length]);
-        self.sender.send_data(piece, false).map_err(io::Error::other)?;
-        Poll::Ready(Ok(length))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // One that has ended already is no worse.
-        let _ = self.sender.send_data(Bytes::new(), true);
-        Poll::Ready(Ok(()))
     }
 }
 

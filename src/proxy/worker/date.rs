@@ -2,9 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
+
 pub(super) struct Date {
     second: u64,
-    text: String,
+    text: HeaderValue,
 }
 
 // === impl Date ===
@@ -12,7 +14,7 @@ pub(super) struct Date {
 impl Date {
     pub(super) fn now() -> Self {
         let now = SystemTime::now();
-        Self { second: second(now), text: httpdate::fmt_http_date(now) }
+        Self { second: second(now), text: text(now) }
     }
 
     /// Makes it today's, if it is not any more.
@@ -22,9 +24,14 @@ impl Date {
         }
     }
 
-    pub(super) fn text(&self) -> &[u8] {
-        self.text.as_bytes()
+    pub(super) fn text(&self) -> &HeaderValue {
+        &self.text
     }
+}
+
+fn text(time: SystemTime) -> HeaderValue {
+    let text = HeaderValue::try_from(httpdate::fmt_http_date(time));
+    text.unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
 fn second(time: SystemTime) -> u64 {

@@ -73,3 +73,13 @@ fn keys_are_sixteen_bytes_in_base64() {
     // The example of RFC 6455 section 1.3.
     assert_eq!(&base64(*b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
 }
+
+#[test]
+fn a_tunnel_has_no_length() {
+    for (length, wants) in [("0", Some(Wants::WebSocket)), ("5", None)] {
+        let mut head = head("http://a.test/", &[("content-length", length)]);
+        head.method = Method::CONNECT;
+        head.extensions.insert(Protocol::from_static("websocket"));
+        assert_eq!(adopt(&mut head, 200).ok(), wants, "{length}");
+    }
+}

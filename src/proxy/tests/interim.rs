@@ -1,0 +1,165 @@
+//! What comes before an answer, between all versions of HTTP (RFC 9110 section 15.2).
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use h2::{SendStream, client::ResponseFuture};
+use http::{Method, Response, StatusCode};
+
+use super::{
+    h2c::{Backend2, Call, serving_h2c},
+    http2::{Multi, answer, request},
+    *,
+};
+
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-one\r\nX-One: 1\r\n\r\n";
+const EXPECTING: &str =
+    "POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+
+/// Gives hints, waits for a word, answers.
+async fn old(word: Arc<tokio::sync::Notify>) -> Server {
+    Server::start(move |mut client, _, _| {
+        let word = word.clone();
+        async move {
+            while client.request().await.is_some() {
+                client.stream.write_all(HINTS.as_bytes()).await.unwrap();
+                word.notified().await;
+                client.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+async fn new(word: Arc<tokio::sync::Notify>) -> Backend2 {
+    Backend2::start(move |mut call: Call| {
+        let word = word.clone();
+        async move {
+            let hints = Response::builder().status(103).header("link", "</a>").body(()).unwrap();
+            call.reply.send_informational(hints).unwrap();
+            word.notified().await;
+            call.reply.send_response(Response::new(()), true).unwrap();
+        }
+    })
+    .await
+}
+
+/// The next head before that of the answer.
+async fn before(response: &mut ResponseFuture) -> Response<()> {
+    soon(poll_fn(|cx| response.poll_informational(cx))).await.unwrap().unwrap()
+}
+
+async fn hinted(proxy: &Proxy, word: &tokio::sync::Notify) {
+    let mut client = Multi::connect(proxy.address).await;
+    let (mut response, _) = client.open(request(Method::GET, "/").body(()).unwrap(), true).await;
+    // The answer waits for what the client has been told before.
+    let hints = before(&mut response).await;
+    assert_eq!(
+        (hints.status(), &hints.headers()["link"]),
+        (StatusCode::EARLY_HINTS, &"</a>".parse().unwrap())
+    );
+    assert_eq!(hints.headers().len(), 1, "{hints:?}");
+    word.notify_one();
+    assert_eq!(answer(soon(response).await.unwrap()).await.status, 200);
+}
+
+#[tokio::test]
+async fn hints_of_an_old_backend_reach_a_new_client() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let server = old(word.clone()).await;
+    hinted(&Proxy::start(config(), serving(&[server.address])), &word).await;
+}
+
+#[tokio::test]
+async fn hints_of_a_new_backend_reach_clients_new_and_old() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let server = new(word.clone()).await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    hinted(&proxy, &word).await;
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    assert_eq!(client.head().await, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+    word.notify_one();
+    assert!(client.head().await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn hints_without_end_are_no_answer() {
+    let server = Backend2::start(|mut call: Call| async move {
+        for _ in 0..1000 {
+            let hints = Response::builder().status(103).body(()).unwrap();
+            call.reply.send_informational(hints).unwrap();
+        }
+        call.reply.send_response(Response::new(()), true).unwrap();
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let mut client = Multi::connect(proxy.address).await;
+    assert_eq!(client.ask(request(Method::GET, "/").body(()).unwrap()).await.status, 502);
+}
+
+/// Sends a body that the backend has to ask for.
+async fn expecting(proxy: &Proxy) -> (ResponseFuture, SendStream<Bytes>, Multi) {
+    let mut client = Multi::connect(proxy.address).await;
+    let request = request(Method::POST, "/").header("expect", "100-continue").body(()).unwrap();
+    let (response, stream) = client.open(request, false).await;
+    (response, stream, client)
+}
+
+#[tokio::test]
+async fn a_new_client_sends_its_body_when_an_old_backend_asks_for_it() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let told = word.clone();
+    let server = Server::start(move |mut client, _, _| {
+        let word = told.clone();
+        async move {
+            let head = client.head().await;
+            assert_eq!(field(&head, "expect"), Some("100-continue"), "{head}");
+            word.notified().await;
+            client.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            assert_eq!(client.chunked().await, b"5\r\nhello\r\n0\r\n\r\n");
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            client.more().await;
+        }
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let (mut response, mut stream, _client) = expecting(&proxy).await;
+    word.notify_one();
+    assert_eq!(before(&mut response).await.status(), StatusCode::CONTINUE);
+    stream.send_data("hello".into(), true).unwrap();
+    assert_eq!(soon(response).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn clients_send_their_body_when_a_new_backend_asks_for_it() {
+    let server = Backend2::start(|mut call: Call| async move {
+        assert_eq!(call.head.headers()["expect"], "100-continue");
+        let ask = Response::builder().status(100).body(()).unwrap();
+        call.reply.send_informational(ask).unwrap();
+        call.echo().await;
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let (mut response, mut stream, _client) = expecting(&proxy).await;
+    assert_eq!(before(&mut response).await.status(), StatusCode::CONTINUE);
+    stream.send_data("hello".into(), true).unwrap();
+    assert_eq!(answer(soon(response).await.unwrap()).await.body, "hello");
+    let mut client = proxy.connect().await;
+    client.send(EXPECTING).await;
+    assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("hello").await;
+    assert_eq!(client.reply().await.body, b"5\r\nhello\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_backend_may_answer_instead_of_asking_for_the_body() {
+    let server = Backend2::start(|mut call: Call| async move {
+        let no = Response::builder().status(413).body(()).unwrap();
+        call.reply.send_response(no, true).unwrap();
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let (response, _stream, _client) = expecting(&proxy).await;
+    assert_eq!(soon(response).await.unwrap().status(), 413);
+}
