@@ -18,6 +18,7 @@ mod id;
 mod policy;
 mod report;
 mod session;
+mod side_by_side;
 mod snapshot;
 mod status;
 mod workload;
@@ -41,8 +42,8 @@ pub use gateway::{
 pub use gateway::{LabelSelector, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};
 pub use http_route::{
-    BackendRef, ExternalAuth, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute, HttpRule, HttpsUse,
-    ParentRef,
+    AuthProtocol, BackendRef, ExternalAuth, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute,
+    HttpRule, HttpsUse, ParentRef,
 };
 pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
@@ -54,6 +55,7 @@ pub use policy::{
 pub use report::{BackendReport, ContainerReport, EndpointReport, EndpointState, EventReport, ObjectReport};
 pub use report::{EndpointHealth, HealthReport, LeftAlone, Report, SourceReport};
 pub use session::{Mirror, Session, SessionCarrier, Share};
+pub use side_by_side::side_by_side;
 pub use snapshot::{Placement, PolicyTarget, Resource, Settings, Snapshot, UnservedRoute};
 pub use status::{CertificateStatus, Condition, ListenerStatus, ParentStatus, Status, Truth};
 pub use workload::{

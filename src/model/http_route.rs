@@ -147,16 +147,31 @@ pub enum HttpFilter {
     Auth(Arc<ExternalAuth>),
 }
 
-/// Another service is asked by HTTP whether a request may pass.
+/// Another service is asked whether a request may pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalAuth {
     pub backend: BackendRef,
-    /// Put before the path; empty, or with a slash at the start and none at the end.
-    pub path: Arc<str>,
-    /// Fields of the request that the service is told, beside `Host`, `Authorization` and those that tell of the client.
-    pub told: Vec<HeaderName>,
-    /// Fields of its answer that the backend is told, and from nobody else; empty for all that fit a request.
-    pub passed: Vec<HeaderName>,
+    pub protocol: AuthProtocol,
+    /// Bytes of a body, which is told too; requests with more do not pass. Where this is 0, none is told and any passes.
+    pub body: u32,
+}
+
+/// How the service is asked, and what it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthProtocol {
+    Http {
+        /// Put before the path; empty, or with a slash at the start and none at the end.
+        path: Arc<str>,
+        /// Fields of the request, beside `Host`, `Authorization` and those that tell of the client.
+        told: Vec<HeaderName>,
+        /// Fields of the answer that the backend is told, and from nobody else; empty for all that fit a request.
+        passed: Vec<HeaderName>,
+    },
+    /// Envoy's `envoy.service.auth.v3.Authorization`.
+    Grpc {
+        /// Fields of the request; empty for all.
+        told: Vec<HeaderName>,
+    },
 }
 
 impl HttpFilter {

@@ -17,7 +17,7 @@ use super::{
     statuses,
 };
 use crate::{
-    model::{HttpRoute, Resource, ResourceId, Snapshot, Status},
+    model::{HttpRoute, Resource, ResourceId, Snapshot, Status, side_by_side},
     route::TableBuilder,
 };
 use frame::Frame;
@@ -97,22 +97,20 @@ impl Planner {
     ) -> (Vec<ResourceId>, Vec<&'s Arc<HttpRoute>>) {
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let refers = |route: &HttpRoute| routes::references(route).any(|to| names.contains(&to.name));
-        let mut known = self.routes.iter().peekable();
-        for (id, resource) in &snapshot.resources {
-            let Resource::HttpRoute(route) = resource else { continue };
-            while let Some((other, _)) = known.next_if(|(other, _)| *other < id) {
-                gone.push(other.clone());
-            }
-            let Some((_, planned)) = known.next_if(|(other, _)| *other == id) else {
-                new.push(route);
-                continue;
-            };
-            if planned.route != *route || (!names.is_empty() && refers(route)) {
-                gone.push(id.clone());
-                new.push(route);
+        let routes = snapshot.resources.iter().filter_map(|(id, resource)| {
+            let Resource::HttpRoute(route) = resource else { return None };
+            Some((id, route))
+        });
+        for (id, planned, route) in side_by_side(&self.routes, routes) {
+            match (planned, route) {
+                (Some(planned), Some(route))
+                    if planned.route == *route && (names.is_empty() || !refers(route)) => {}
+                (planned, route) => {
+                    gone.extend(planned.map(|_| id.clone()));
+                    new.extend(route);
+                }
             }
         }
-        gone.extend(known.map(|(other, _)| other.clone()));
         (gone, new)
     }
 

@@ -20,6 +20,7 @@ mod session;
 
 use std::{cell::Cell, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 
@@ -81,9 +82,21 @@ enum Wants {
 enum Answer {
     /// By Portolan itself.
     Own(StatusCode, HeaderMap),
+    /// As somebody who was asked has said.
+    Page(StatusCode, HeaderMap, Bytes),
     Response(Received, Exchange, Option<tokio::time::Instant>),
     /// The backend has switched to WebSocket.
     Switch(HeaderMap),
+}
+
+impl Answer {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Own(status, _) | Self::Page(status, ..) => *status,
+            Self::Response(response, ..) => response.status,
+            Self::Switch(_) => StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
 }
 
 /// What a client gets.
@@ -247,8 +260,7 @@ async fn exchange(
         let backend = choice.target.as_ref().map_err(|reason| Refusal::InvalidBackend(reason.clone()))?;
         let rewritten = filters::rewrite(rule.filters(choice), &facts)?;
         tries.limit(&rule.spec, choice.budget.as_ref(), asked);
-        let home_address = home.map(|home| &home.address);
-        let Some(picked) = tries.next(worker, backend, asked, home_address) else {
+        let Some(picked) = tries.next(worker, backend, asked, home.map(|home| &home.address)) else {
             tries.wait(worker, backend).await?;
             continue;
         };
@@ -286,6 +298,7 @@ async fn exchange(
                 }
                 asked.refuse_false_tunnel(record, response.status).inspect_err(blame)?;
                 strip_received(&mut response);
+                asked.permits.tell(&mut response);
                 filters::response_headers(rule.filters(choice), &mut response);
                 if let Some(sessions) = &rule.sessions {
                     let here = (choice.index, &slot.endpoint.address);
@@ -395,6 +408,11 @@ fn respond(answer: Answer, mut record: Record) -> Reply {
     };
     match answer {
         Answer::Own(status, headers) => own(status, headers, record),
+        Answer::Page(status, headers, page) => {
+            record.answered(status);
+            let body = if page.is_empty() { Body::empty(record) } else { Body::page(page, record) };
+            Reply { head: Received::new(status, headers), body }
+        }
         Answer::Switch(headers) => own(StatusCode::SWITCHING_PROTOCOLS, headers, record),
         Answer::Response(head, exchange, deadline) => {
             record.answered(head.status);

@@ -75,7 +75,7 @@ const IMPURE_WORDS: [&str; 20] = [
 const IMPURE_SEGMENTS: [&str; 6] = ["fs", "env", "thread", "process", "now", "sleep"];
 
 /// A crate, and the only modules that may name it.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("bollard", &["discovery"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -91,6 +91,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("webpki_roots", &["proxy"]),
     ("webpki", &["config", "proxy"]),
     ("rcgen", &["config", "proxy"]),
+    ("h2", &["proxy"]),
+    ("prost", &["proxy"]),
     ("rustix", &["runtime"]),
     ("listenfd", &["cli"]),
 ];

@@ -13,8 +13,8 @@ use crate::{
     },
     config::rules::{self, At},
     model::{
-        BackendRef, Cors, CorsList, ExternalAuth, HeaderEdit, HttpFilter, Meta, Mirror, OriginPattern,
-        PathEdit, Redirect, Rewrite, Share,
+        AuthProtocol, BackendRef, Cors, CorsList, ExternalAuth, HeaderEdit, HttpFilter, Meta, Mirror,
+        OriginPattern, PathEdit, Redirect, Rewrite, Share,
     },
 };
 
@@ -80,27 +80,34 @@ fn external_auth(
     at: &At<'_>,
     notes: &mut Notes,
 ) -> Option<HttpFilter> {
-    let Some(http) = &written.http else {
-        notes.unsupported(at, "external authorization by gRPC is not served yet; use `protocol: HTTP`");
-        return None;
+    let protocol = match (&written.http, &written.grpc) {
+        (Some(http), _) => {
+            let at = at.key("http");
+            let prefix = http.path.as_deref().unwrap_or_default().trim_matches('/');
+            AuthProtocol::Http {
+                path: if prefix.is_empty() { "".into() } else { format!("/{prefix}").into() },
+                told: names(&http.allowed_headers, &at.key("allowedHeaders"), notes),
+                passed: names(&http.allowed_response_headers, &at.key("allowedResponseHeaders"), notes),
+            }
+        }
+        (None, Some(grpc)) => {
+            let at = at.key("grpc");
+            AuthProtocol::Grpc { told: names(&grpc.allowed_headers, &at.key("allowedHeaders"), notes) }
+        }
+        // The document is not valid, which is told elsewhere.
+        (None, None) => return None,
     };
-    if written.forward_body.as_ref().and_then(|body| body.max_size).is_some_and(|size| size > 0) {
-        notes.unsupported(&at.key("forwardBody"), "bodies are not sent to the authorizing service yet");
-    }
-    let at = at.key("http");
-    let mut names = |field: &str, names: &[String]| -> Vec<HeaderName> {
-        let at = at.key(field);
-        let name =
-            |(index, name): (usize, &String)| notes.found.take(&at.index(index), rules::header_name(name));
-        names.iter().enumerate().filter_map(name).collect()
-    };
-    let prefix = http.path.as_deref().unwrap_or_default().trim_matches('/');
+    let body = written.forward_body.as_ref().and_then(|body| body.max_size).unwrap_or(0);
     Some(HttpFilter::Auth(Arc::new(ExternalAuth {
         backend: aside(&written.backend_ref, meta),
-        path: if prefix.is_empty() { "".into() } else { format!("/{prefix}").into() },
-        told: names("allowedHeaders", &http.allowed_headers),
-        passed: names("allowedResponseHeaders", &http.allowed_response_headers),
+        protocol,
+        body,
     })))
+}
+
+fn names(written: &[String], at: &At<'_>, notes: &mut Notes) -> Vec<HeaderName> {
+    let name = |(index, name): (usize, &String)| notes.found.take(&at.index(index), rules::header_name(name));
+    written.iter().enumerate().filter_map(name).collect()
 }
 
 fn mirror(written: &HttpRequestMirrorFilter, meta: &Meta, at: &At<'_>, notes: &mut Notes) -> Mirror {

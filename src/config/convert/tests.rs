@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     api::KINDS,
     model::{
-        Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter, PathEdit, PathMatch,
-        Scheme, ServiceKind, ValueMatch,
+        AuthProtocol, Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter, PathEdit,
+        PathMatch, Scheme, ServiceKind, ValueMatch,
     },
 };
 
@@ -266,20 +266,13 @@ fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
     let route = route(
         "{rules: [{}, {
           filters: [
-            {type: ExternalAuth, externalAuth: {protocol: GRPC, backendRef: {name: a, port: 1}, grpc: {}}},
-            {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1}, http: {}, forwardBody: {maxSize: 1}}},
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
           backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
     );
     assert_eq!(fields(&route.rules[0].unsupported), [""; 0]);
     assert_eq!(
         fields(&route.rules[1].unsupported),
-        [
-            "spec.rules[1].filters[0].externalAuth",
-            "spec.rules[1].filters[1].externalAuth.forwardBody",
-            "spec.rules[1].filters[2].extensionRef",
-            "spec.rules[1].backendRefs[0].filters[0].extensionRef",
-        ]
+        ["spec.rules[1].filters[0].extensionRef", "spec.rules[1].backendRefs[0].filters[0].extensionRef",]
     );
     assert!(route.unsupported.is_empty());
 }
@@ -290,16 +283,22 @@ fn external_authorization() {
         "{rules: [
           {filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 1},
              http: {path: check/me/, allowedHeaders: [Cookie], allowedResponseHeaders: [X-User]}, forwardBody: {maxSize: 0}}}]},
-          {filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: b, namespace: o, port: 1}, http: {path: /}}}]}]}",
+          {filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: b, namespace: o, port: 1}, http: {path: /}}}]},
+          {filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC, backendRef: {name: c, port: 1}, grpc: {allowedHeaders: [Cookie]},
+             forwardBody: {maxSize: 8192}}}]}]}",
     );
     assert!(route.rules.iter().all(|rule| rule.unsupported.is_empty()));
-    let [one, two] = [0, 1].map(|index| route.rules[index].filters[0].auth().unwrap());
-    assert_eq!((&*one.backend.namespace, &*one.backend.name, &*one.path), ("shop", "a", "/check/me"));
-    assert_eq!(
-        (&one.told[..], &one.passed[..]),
-        (&[http::header::COOKIE][..], &["x-user".parse().unwrap()][..])
-    );
-    assert_eq!((&*two.backend.namespace, &*two.path, two.told.len()), ("o", "", 0));
+    let [one, two, three] = [0, 1, 2].map(|index| route.rules[index].filters[0].auth().unwrap());
+    let by_http = |path: &str, told: &[&'static str], passed: &[&'static str]| {
+        let names = |names: &[&'static str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        AuthProtocol::Http { path: path.into(), told: names(told), passed: names(passed) }
+    };
+    assert_eq!((&*one.backend.namespace, &*one.backend.name, one.body), ("shop", "a", 0));
+    assert_eq!(one.protocol, by_http("/check/me", &["cookie"], &["x-user"]));
+    assert_eq!((&*two.backend.namespace, two.body), ("o", 0));
+    assert_eq!(two.protocol, by_http("", &[], &[]));
+    assert_eq!(three.protocol, AuthProtocol::Grpc { told: vec![http::header::COOKIE] });
+    assert_eq!(three.body, 8192);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use crate::model::{
     EndpointTarget, HealthReport, Issued, Kind, LabelSelector, NetworkMode, Placement, Resource, ResourceId,
-    ServiceKind, Settings, Snapshot, Workload, WorkloadId,
+    ServiceKind, Settings, Snapshot, Workload, WorkloadId, side_by_side,
 };
 
 /// Everything that decides what becomes of a route, but for the route itself.
@@ -52,23 +52,14 @@ impl Frame {
         }
         let mut names = self.changed_workloads(snapshot)?;
         names.extend(self.changed_health(snapshot));
-        let mut note = |id: &ResourceId| {
+        for (id, before, now) in side_by_side(&self.resources, others(snapshot)) {
+            if before == now {
+                continue;
+            }
+            if !matches!(id.kind, Kind::Backend | Kind::Service) {
+                return None;
+            }
             names.insert(id.name.clone());
-            matches!(id.kind, Kind::Backend | Kind::Service)
-        };
-        let mut known = self.resources.iter().peekable();
-        for (id, resource) in others(snapshot) {
-            while let Some((gone, _)) = known.next_if(|(other, _)| *other < id) {
-                note(gone).then_some(())?;
-            }
-            let is_known =
-                known.next_if(|(other, _)| *other == id).is_some_and(|(_, known)| known == resource);
-            if !is_known {
-                note(id).then_some(())?;
-            }
-        }
-        for (gone, _) in known {
-            note(gone).then_some(())?;
         }
         Some(names)
     }
@@ -126,20 +117,8 @@ fn different<'a>(
     before: &'a BTreeMap<WorkloadId, Arc<Workload>>,
     now: &'a BTreeMap<WorkloadId, Arc<Workload>>,
 ) -> Vec<&'a Workload> {
-    let mut versions = Vec::new();
-    let mut known = before.iter().peekable();
-    for (id, workload) in now {
-        while let Some((_, gone)) = known.next_if(|(other, _)| *other < id) {
-            versions.push(&**gone);
-        }
-        match known.next_if(|(other, _)| *other == id) {
-            Some((_, before)) if before == workload => {}
-            Some((_, before)) => versions.extend([&**before, &**workload]),
-            None => versions.push(workload),
-        }
-    }
-    versions.extend(known.map(|(_, gone)| &**gone));
-    versions
+    let pairs = side_by_side(before, now).filter(|(_, before, now)| before != now);
+    pairs.flat_map(|(_, before, now)| [before, now]).flatten().map(|workload| &**workload).collect()
 }
 
 /// Whether one of these is, or may be, behind a Backend or a Service.

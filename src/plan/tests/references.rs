@@ -348,7 +348,8 @@ fn endpoints_without_port_or_container_say_what_to_write() {
 #[test]
 fn who_is_asked_whether_requests_may_pass_is_a_reference_like_any_other() {
     let asking = |reference| {
-        let spec = ExternalAuth { backend: reference, path: "".into(), told: Vec::new(), passed: Vec::new() };
+        let spec =
+            ExternalAuth { backend: reference, protocol: AuthProtocol::Grpc { told: Vec::new() }, body: 0 };
         let mut rule = rule("/").to(service_ref("web:80"));
         rule.filters.push(HttpFilter::Auth(Arc::new(spec)));
         route("r").rule(rule)

@@ -1,32 +1,37 @@
-//! External authorization: a service is asked whether a request may pass. 200 is yes, anything else is what the client
-//! gets; where nobody can be asked, nobody passes.
+//! External authorization: a service is asked whether a request may pass. Where nobody can be asked, nobody passes.
 //!
 //! What the service says of the client (its name, say) goes to the backend in fields that the client itself cannot write:
 //! those that are passed on are taken from the request first, under names that a backend may take for the same too.
 
+mod by_grpc;
+mod by_http;
+mod messages;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, collections::VecDeque, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration,
+};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
 use super::{
     Answer, Asked, RequestBody,
+    body::Uncollected,
     early::Verdict,
     fields::{self, Onward},
-    filters,
     forward::{self, Unanswered},
     message::Message,
     mirror::discard,
     refusal::Refusal,
 };
 use crate::{
-    model::ExternalAuth,
+    model::{AuthProtocol, ExternalAuth},
     proxy::{
         received::Received,
-        upstream::{Ask, Backend, Exchange, Failure, Outcome, Picked, Visit},
+        upstream::{Ask, Backend, Exchange, Failure, Outcome, Picked, Protocol, Slot, Visit},
         worker::Worker,
     },
 };
@@ -40,22 +45,57 @@ pub(in crate::proxy) struct Auth {
 
 /// What services have said yes to, as long as the request is under way: another try asks none of them again.
 #[derive(Default)]
-pub(super) struct Permits(RefCell<Vec<Permit>>);
+pub(super) struct Permits(RefCell<Vec<(Arc<ExternalAuth>, Rc<Permit>)>>);
 
-#[derive(Clone, Debug)]
+/// What comes with a yes.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Permit {
-    by: Arc<ExternalAuth>,
-    /// What the backend is told.
-    fields: HeaderMap,
+    /// Fields that the backend is told by nobody else, if at all.
+    removed: Vec<HeaderName>,
+    changes: Vec<Change>,
+    /// What the client is told with the answer.
+    told: Vec<Change>,
+}
+
+/// A field that the backend is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    name: HeaderName,
+    value: HeaderValue,
+    way: Way,
+}
+
+/// What becomes of a field that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It goes.
+    Set,
+    /// It stays, and there is one more.
+    Append,
+    /// It stays, and there is no other.
+    SetIfAbsent,
+    /// It goes; where there is none, there will be none.
+    SetIfPresent,
 }
 
 /// How a request is put as a question.
 pub(super) struct Question<'a> {
     /// What a backend gets.
     pub(super) fields: Onward<'a>,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// Where the client has connected to.
+    pub(super) socket: SocketAddr,
     /// The listener's port.
     pub(super) port: u16,
     pub(super) until: Instant,
+}
+
+/// What a service has said.
+enum Said {
+    Yes(Permit),
+    /// This is what the client gets.
+    No(Answer),
 }
 
 /// For an answer, where the rule does not say less.
@@ -77,7 +117,7 @@ impl Permits {
     ) -> Result<Verdict, Refusal> {
         let before = self.0.take();
         for auth in auths {
-            if let Some(known) = before.iter().find(|known| known.by == auth.spec) {
+            if let Some(known) = before.iter().find(|(by, _)| *by == auth.spec) {
                 self.0.borrow_mut().push(known.clone());
                 continue;
             }
@@ -85,17 +125,13 @@ impl Permits {
             if backend.len() == 0 {
                 return Ok(Verdict::Nobody(backend.clone()));
             }
-            let (mut response, mut exchange) = answer(worker, (&auth.spec, backend), asked, question).await?;
-            fields::strip_received(&mut response);
-            if response.status != StatusCode::OK {
-                let answer = Answer::Response(response, exchange, Some(question.until));
-                return Ok(Verdict::Answer(Box::new(answer)));
+            let body = body(&auth.spec, asked).await?;
+            let (response, exchange) =
+                answer(worker, (&auth.spec, backend), (asked, &body), question).await?;
+            match auth.judge(worker, response, exchange, question).await? {
+                Said::Yes(permit) => self.0.borrow_mut().push((auth.spec.clone(), Rc::new(permit))),
+                Said::No(answer) => return Ok(Verdict::Answer(Box::new(answer))),
             }
-            // Its connection is for others, if the rest of the answer is short.
-            let _ = tokio::time::timeout_at(question.until, discard(&mut exchange)).await;
-            exchange.finish(worker.now());
-            let permit = Permit { by: auth.spec.clone(), fields: passed(&auth.spec, response.headers_mut()) };
-            self.0.borrow_mut().push(permit);
         }
         Ok(Verdict::Pass)
     }
@@ -107,12 +143,54 @@ impl Permits {
 
     /// Tells the backend what was said.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        for Permit { by, fields } in &*self.0.borrow() {
-            by.passed.iter().for_each(|name| remove(headers, name));
-            fields.keys().for_each(|name| remove(headers, name));
-            for (name, value) in fields {
-                headers.append(name.clone(), value.clone());
+        for (_, permit) in &*self.0.borrow() {
+            permit.write(headers);
+        }
+    }
+
+    /// Tells the client what was said for it.
+    pub(super) fn tell(&self, response: &mut Received) {
+        for (_, permit) in &*self.0.borrow() {
+            if !permit.told.is_empty() {
+                write(&permit.told, response.headers_mut());
             }
+        }
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    fn write(&self, headers: &mut HeaderMap) {
+        self.removed.iter().for_each(|name| remove(headers, name));
+        write(&self.changes, headers);
+    }
+}
+
+impl Change {
+    fn new(name: &HeaderName, value: &HeaderValue, way: Way) -> Self {
+        Self { name: name.clone(), value: value.clone(), way }
+    }
+}
+
+fn write(changes: &[Change], headers: &mut HeaderMap) {
+    let present: Vec<bool> = changes.iter().map(|change| headers.contains_key(&change.name)).collect();
+    // All that is to go, before any comes that has the same name.
+    for (change, is_present) in changes.iter().zip(&present) {
+        match change.way {
+            Way::Set => remove(headers, &change.name),
+            Way::SetIfPresent if *is_present => remove(headers, &change.name),
+            Way::SetIfPresent | Way::Append | Way::SetIfAbsent => {}
+        }
+    }
+    for (Change { name, value, way }, is_present) in changes.iter().zip(present) {
+        let comes = match way {
+            Way::Set | Way::Append => true,
+            Way::SetIfAbsent => !headers.contains_key(name),
+            Way::SetIfPresent => is_present,
+        };
+        if comes {
+            headers.append(name.clone(), value.clone());
         }
     }
 }
@@ -127,13 +205,6 @@ fn remove(headers: &mut HeaderMap, name: &HeaderName) {
     for alias in aliases {
         headers.remove(alias);
     }
-}
-
-/// What of an answer the backend is told.
-fn passed(spec: &ExternalAuth, answer: &HeaderMap) -> HeaderMap {
-    let is_wanted = |name: &HeaderName| spec.passed.is_empty() || spec.passed.contains(name);
-    let fields = answer.iter().filter(|(name, _)| is_wanted(name) && may_pass(name));
-    fields.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Whether a field of an answer can be one of the request: not what is about the answer itself, how a message is framed,
@@ -163,14 +234,24 @@ fn may_pass(name: &HeaderName) -> bool {
 
 // === asking ===
 
+/// The body, where it is told.
+async fn body(spec: &ExternalAuth, asked: &Asked<'_>) -> Result<VecDeque<Bytes>, Refusal> {
+    let Some(upload) = asked.upload.as_ref().filter(|_| spec.body > 0) else { return Ok(VecDeque::new()) };
+    let most = usize::try_from(spec.body).unwrap_or(usize::MAX);
+    // In a box: few requests need one, and all would have room for it.
+    Box::pin(upload.collect(most)).await.map_err(|error| match error {
+        Uncollected::TooLong => Refusal::Long(spec.body),
+        Uncollected::Broken => Refusal::Upload,
+    })
+}
+
 /// Asks one endpoint after the other until one answers: a question may be put twice.
 async fn answer(
     worker: &Worker,
     (spec, backend): (&ExternalAuth, &Backend),
-    asked: &Asked<'_>,
+    (asked, body): (&Asked<'_>, &VecDeque<Bytes>),
     question: &Question<'_>,
 ) -> Result<(Received, Exchange), Refusal> {
-    let unasked = |why: &dyn std::fmt::Display| Refusal::Unasked(format!("`{}`: {why}", backend.name).into());
     let mut failed = Vec::new();
     let mut last: Option<Failure> = None;
     while failed.len() < ENDPOINTS {
@@ -185,9 +266,9 @@ async fn answer(
         let Some(Picked { slot, place }) = picked else { break };
         let visit = Visit::new(&slot.endpoint, place);
         let introduction = slot.introduction(asked.client.address, question.port);
-        let head = head(spec, asked, &question.fields, &slot.name)?;
-        let make = || Ok(Message::copy(&head, RequestBody::Empty));
-        let sending = pin!(forward::over(worker, (slot, slot.protocol()), &introduction, make));
+        let (head, told) = put(spec, (asked, body), question, &slot.name)?;
+        let make = || Ok(Message::copy(&head, RequestBody::of(told)));
+        let sending = pin!(forward::over(worker, (slot, spoken(spec, slot)), &introduction, make));
         let result = tokio::time::timeout_at(question.until, sending).await;
         let is_good = matches!(&result, Ok(Ok((response, _))) if !response.status.is_server_error());
         if let Some(watched) = &slot.watched {
@@ -197,7 +278,7 @@ async fn answer(
             Ok(Ok((response, _)))
                 if response.status.is_server_error() || response.status.is_informational() =>
             {
-                return Err(unasked(&format_args!("it answers {}", response.status)));
+                return Err(unasked(&backend.name, &format_args!("it answers {}", response.status)));
             }
             Ok(Ok((response, mut exchange))) => {
                 exchange.enter(visit);
@@ -208,43 +289,78 @@ async fn answer(
                 failed.push(slot.endpoint.clone());
                 last = Some(failure);
             }
-            Err(_) => return Err(unasked(&"it did not answer in time")),
+            Err(_) => return Err(unasked(&backend.name, &"it did not answer in time")),
         }
     }
     Err(match last {
-        Some(failure) => unasked(&failure),
-        None => unasked(&"every endpoint has as many requests as it may have"),
+        Some(failure) => unasked(&backend.name, &failure),
+        None => unasked(&backend.name, &"every endpoint has as many requests as it may have"),
     })
 }
 
-/// The same method, host and path, without a body, and with the fields that may be told.
-fn head(spec: &ExternalAuth, asked: &Asked<'_>, fields: &Onward<'_>, name: &str) -> Result<Parts, Refusal> {
-    let mut request = Request::new(());
-    *request.method_mut() = asked.head.method.clone();
-    let path = format!("{}{}", spec.path, asked.target.path());
-    *request.uri_mut() = filters::uri(&path, asked.head.uri.query())?;
-    let mut told = HeaderMap::new();
-    fields.each(|field, value| {
-        if is_told(spec, field) {
-            told.append(field.clone(), value.clone());
+/// The question as a request to an endpoint of this name.
+fn put(
+    spec: &ExternalAuth,
+    (asked, body): (&Asked<'_>, &VecDeque<Bytes>),
+    question: &Question<'_>,
+    name: &str,
+) -> Result<(Parts, VecDeque<Bytes>), Refusal> {
+    match &spec.protocol {
+        AuthProtocol::Http { path, told, .. } => {
+            Ok((by_http::question((path, told), asked, question, name)?, by_http::body(body)))
         }
-    });
-    if !told.contains_key(header::HOST) {
-        let name = HeaderValue::try_from(name).map_err(|_| Refusal::Rewritten)?;
-        told.insert(header::HOST, name);
+        AuthProtocol::Grpc { told } => {
+            let message = by_grpc::question(told, (asked, body), question);
+            Ok((by_grpc::head(name)?, VecDeque::from([message])))
+        }
     }
-    *request.headers_mut() = told;
-    Ok(request.into_parts().0)
 }
 
-/// Whether the service is told a field of the request. There is no body whose length or type could be.
-fn is_told(spec: &ExternalAuth, name: &HeaderName) -> bool {
-    let frames = matches!(
-        *name,
-        header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::EXPECT | header::CONNECTION | header::TE
-    );
-    let is_always = matches!(*name, header::HOST | header::AUTHORIZATION)
-        || *name == fields::X_REQUEST_ID
-        || fields::tells_of_client(name.as_str());
-    !frames && (is_always || spec.told.contains(name))
+/// gRPC is HTTP/2, whatever else the endpoint speaks.
+fn spoken(spec: &ExternalAuth, slot: &Slot) -> Protocol {
+    match spec.protocol {
+        AuthProtocol::Http { .. } => slot.protocol(),
+        AuthProtocol::Grpc { .. } => Protocol::Http2,
+    }
+}
+
+fn unasked(service: &str, why: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Unasked(format!("`{service}`: {why}").into())
+}
+
+// === impl Auth ===
+
+impl Auth {
+    /// What an answer means.
+    async fn judge(
+        &self,
+        worker: &Worker,
+        mut response: Received,
+        mut exchange: Exchange,
+        question: &Question<'_>,
+    ) -> Result<Said, Refusal> {
+        let service = self.backend.as_ref().map_or("", |backend| &backend.name);
+        match &self.spec.protocol {
+            AuthProtocol::Http { passed, .. } => {
+                fields::strip_received(&mut response);
+                if response.status != StatusCode::OK {
+                    return Ok(Said::No(Answer::Response(response, exchange, Some(question.until))));
+                }
+                // Its connection is for others, if the rest of the answer is short.
+                let _ = tokio::time::timeout_at(question.until, discard(&mut exchange)).await;
+                exchange.finish(worker.now());
+                Ok(Said::Yes(by_http::permit(passed, response.headers_mut())))
+            }
+            AuthProtocol::Grpc { .. } => {
+                let reading = by_grpc::read(&mut response, &mut exchange);
+                let read = tokio::time::timeout_at(question.until, reading).await;
+                exchange.finish(worker.now());
+                match read {
+                    Ok(Ok(answer)) => Ok(by_grpc::said(answer)),
+                    Ok(Err(why)) => Err(unasked(service, &why)),
+                    Err(_) => Err(unasked(service, &"it did not answer in time")),
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -42,6 +44,9 @@ pub(in crate::proxy) struct Upload {
     bytes: Cell<u64>,
     wait: RefCell<Option<Wait>>,
     kept: RefCell<Option<Kept>>,
+    /// What came after a body that was read before it was sent, and whether it was given.
+    trailers: RefCell<Option<HeaderMap>>,
+    has_given_trailers: Cell<bool>,
     /// Copies that wait for its end.
     copies: RefCell<Vec<Copy>>,
 }
@@ -52,6 +57,14 @@ struct Wait {
     waker: Option<Waker>,
     /// An endpoint that knows nothing of `100 Continue` would wait for ever too.
     patience: Pin<Box<Sleep>>,
+}
+
+/// Why a body could not be read before it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uncollected {
+    TooLong,
+    /// By its client.
+    Broken,
 }
 
 /// The body of an answer.
@@ -77,6 +90,11 @@ enum Kind {
 // === impl RequestBody ===
 
 impl RequestBody {
+    /// One that is there already.
+    pub(super) fn of(pieces: VecDeque<Bytes>) -> Self {
+        if pieces.is_empty() { Self::Empty } else { Self::Kept(pieces) }
+    }
+
     /// The endpoint has asked for a body whose client waits.
     pub(in crate::proxy) fn go_on(&self) {
         match self {
@@ -151,6 +169,8 @@ impl Upload {
             bytes: Cell::new(0),
             wait: RefCell::new(None),
             kept: RefCell::new(None),
+            trailers: RefCell::new(None),
+            has_given_trailers: Cell::new(false),
             copies: RefCell::default(),
         })
     }
@@ -182,9 +202,58 @@ impl Upload {
         }
     }
 
+    /// Reads all of the body before any of it is sent, if it is not longer than `most` bytes.
+    pub(super) async fn collect(&self, most: usize) -> Result<VecDeque<Bytes>, Uncollected> {
+        self.keep(most);
+        loop {
+            match self.kept.borrow().as_ref() {
+                Some(kept) if kept.is_whole() && kept.bytes() <= most => {}
+                Some(_) | None => return Err(Uncollected::TooLong),
+            }
+            if self.incoming.borrow().is_end_stream() {
+                break;
+            }
+            self.incoming.borrow().holds_up();
+            match poll_fn(|cx| Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx)).await {
+                Some(Ok(frame)) => match frame.into_trailers() {
+                    Ok(trailers) => *self.trailers.borrow_mut() = Some(trailers),
+                    Err(frame) => self.note(&frame),
+                },
+                Some(Err(_)) => {
+                    self.failed.set(true);
+                    return Err(Uncollected::Broken);
+                }
+                None => break,
+            }
+        }
+        self.rewind();
+        Ok(self.kept.borrow().as_ref().map(Kept::pieces).unwrap_or_default())
+    }
+
+    /// Whether some of it was taken.
+    pub(super) fn has_started(&self) -> bool {
+        self.started.get()
+    }
+
+    /// Takes note of what has come.
+    fn note(&self, frame: &Frame<Bytes>) {
+        self.started.set(true);
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        self.bytes.set(self.bytes.get() + length as u64);
+        if let Some(kept) = &mut *self.kept.borrow_mut() {
+            kept.note(frame);
+        }
+    }
+
     /// Gives the body to a copy of the request, once it has come as a whole.
     pub(super) fn copy(&self, copy: Copy) {
         self.keep(mirror::LONGEST_BODY);
+        if self.started.get()
+            && self.incoming.borrow().is_end_stream()
+            && let Some(kept) = self.kept.borrow().as_ref().filter(|kept| kept.is_whole())
+        {
+            return copy.send(kept.pieces());
+        }
         if self.kept.borrow().as_ref().is_some_and(Kept::is_whole) && !self.started.get() {
             self.copies.borrow_mut().push(copy);
         } else {
@@ -213,10 +282,12 @@ impl Upload {
         if let Some(kept) = &mut *self.kept.borrow_mut() {
             kept.rewind();
         }
+        self.has_given_trailers.set(false);
     }
 
     fn is_end_stream(&self) -> bool {
         self.kept.borrow().as_ref().is_none_or(|kept| kept.left() == 0)
+            && (self.trailers.borrow().is_none() || self.has_given_trailers.get())
             && self.incoming.borrow().is_end_stream()
     }
 
@@ -244,16 +315,15 @@ impl Upload {
         {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        if let Some(trailers) = &*self.trailers.borrow()
+            && !self.has_given_trailers.replace(true)
+        {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
+        }
         let frame = ready!(Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx));
         self.started.set(true);
         match &frame {
-            Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                self.bytes.set(self.bytes.get() + length as u64);
-                if let Some(kept) = &mut *self.kept.borrow_mut() {
-                    kept.note(frame);
-                }
-            }
+            Some(Ok(frame)) => self.note(frame),
             Some(Err(_)) => self.failed.set(true),
             None => {}
         }

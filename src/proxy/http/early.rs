@@ -75,13 +75,12 @@ impl Asked<'_> {
         let until = worker.now() + auth::TIME;
         let fields = Onward::new(&self.head.headers, peer(worker, connection, &rule.port_text), self.client);
         let until = whole.map_or(until, |whole| whole.min(until));
-        let question = Question { fields, port: rule.port.get(), until };
+        let (scheme, socket) = (connection.scheme, connection.socket);
+        let question = Question { fields, scheme, socket, port: rule.port.get(), until };
         // In a box: few requests need one, and all would have room for it.
         let verdict = Box::pin(self.permits.ask(worker, auths, self, &question)).await?;
-        if let Verdict::Answer(answer) = &verdict
-            && let Answer::Response(response, ..) = &**answer
-        {
-            self.refuse_false_tunnel(record, response.status)?;
+        if let Verdict::Answer(answer) = &verdict {
+            self.refuse_false_tunnel(record, answer.status())?;
         }
         Ok(verdict)
     }

@@ -49,6 +49,11 @@ impl Kept {
         self.pieces.iter().cloned().collect()
     }
 
+    /// How much of it is kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
     }

@@ -177,6 +177,8 @@ impl Outgoing<'_> {
 /// Lets a client that expects `100 Continue` wait for the endpoint's.
 fn expect(asked: &Asked<'_>, headers: &mut HeaderMap) {
     match &asked.upload {
+        // Its client has sent it already.
+        Some(upload) if upload.has_started() => drop(headers.remove(header::EXPECT)),
         Some(upload) if expects_continue(headers) => upload.wait_for_word(),
         Some(_) => {}
         None => drop(headers.remove(header::EXPECT)),

@@ -33,6 +33,10 @@ pub(super) enum Refusal {
     Upgrade,
     #[error("the client broke off its request")]
     Upload,
+    #[error(
+        "the body is longer than the {0} bytes that are shown to who decides whether it may pass (`forwardBody.maxSize`)"
+    )]
+    Long(u32),
     #[error("no listener of this port takes the host")]
     NoListener,
     /// By the name of the listener that takes the host.
@@ -96,6 +100,7 @@ impl Refusal {
             }
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Long(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoListener | Self::NoRoute(_) => StatusCode::NOT_FOUND,
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
@@ -119,6 +124,7 @@ impl Refusal {
             | Self::Length
             | Self::Upgrade
             | Self::Upload
+            | Self::Long(_)
             | Self::Method
             | Self::Misdirected => Side::Client,
             Self::NoListener
@@ -151,6 +157,7 @@ impl Refusal {
             Self::Path(_) => "The request's path is not valid.",
             Self::Fields => "The request's head is too large.",
             Self::Length | Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
+            Self::Long(_) => "The request's body is too long.",
             Self::Method => "This method is not allowed.",
             Self::Misdirected => "This connection is for another host.",
             Self::NoListener | Self::NoRoute(_) => "There is nothing at this address.",

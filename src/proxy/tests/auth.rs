@@ -1,16 +1,26 @@
 //! External authorization, as a client, the service that is asked, and a backend see it.
 
+mod grpc;
+
 use http::HeaderName;
 
 use super::*;
 use crate::{
-    model::{BackendRef, ExternalAuth},
+    model::{AuthProtocol, BackendRef, ExternalAuth},
     route::Auth,
 };
 
+fn names(names: &[&'static str]) -> Vec<HeaderName> {
+    names.iter().map(|name| HeaderName::from_static(name)).collect()
+}
+
 fn auth(endpoints: Vec<Endpoint>) -> Auth {
+    let (path, told, passed) = ("/check".into(), names(&["cookie"]), names(&["x-user", "x-group"]));
+    auth_by(AuthProtocol::Http { path, told, passed }, 0, endpoints)
+}
+
+fn auth_by(protocol: AuthProtocol, body: u32, endpoints: Vec<Endpoint>) -> Auth {
     let (name, reason, policy) = ("default/auth".into(), "`auth` is not running".into(), Arc::default());
-    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect();
     let backend = BackendRef {
         group: "".into(),
         kind: "Service".into(),
@@ -20,10 +30,9 @@ fn auth(endpoints: Vec<Endpoint>) -> Auth {
         weight: 1,
         filters: Vec::new(),
     };
-    let (told, passed) = (names(&["cookie"]), names(&["x-user", "x-group"]));
     Auth {
         target: Target::Backend(Arc::new(Backend { name, endpoints, policy, reason })),
-        spec: Arc::new(ExternalAuth { backend, path: "/check".into(), told, passed }),
+        spec: Arc::new(ExternalAuth { backend, protocol, body }),
     }
 }
 
@@ -185,4 +194,22 @@ async fn a_websocket_opens_for_those_who_may_pass() {
     assert_eq!(client.bytes(4).await, b"ping");
     let asked = keeper.heard().remove(1);
     assert_eq!((field(&asked, "upgrade"), field(&asked, "connection")), (None, None), "{asked}");
+}
+
+#[tokio::test]
+async fn by_http_a_body_is_sent_along_where_that_is_wanted() {
+    let (server, keeper) = (Server::echo().await, doorkeeper().await);
+    let protocol = AuthProtocol::Http { path: "".into(), told: names(&["cookie"]), passed: Vec::new() };
+    let proxy = proxy(guarded(vec![auth_by(protocol, 8, vec![endpoint(keeper.address)])], &server));
+    for (body, status) in [("eight by", 200), ("nine byte", 413), ("", 200)] {
+        let length = body.len();
+        let ask = format!(
+            "POST / HTTP/1.1\r\nHost: a.test\r\nCookie: good\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        assert_eq!(proxy.request(&ask).await.status, status, "{body}");
+    }
+    let [first, second] = <[String; 2]>::try_from(keeper.heard()).unwrap();
+    assert!(first.ends_with("\r\n\r\neight by") && field(&first, "content-length") == Some("8"), "{first}");
+    assert!(second.ends_with("\r\n\r\n"), "{second}");
+    assert_eq!(server.heard().len(), 2);
 }

@@ -164,7 +164,7 @@ fn kinds_that_are_not_served_yet_say_so() {
 #[test]
 fn a_filter_that_is_not_served_yet_answers_500_and_says_so_and_the_other_rules_serve() {
     let world = World::new();
-    let auth = "{matches: [{path: {value: /auth}}], filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC, backendRef: {name: a, port: 80}, grpc: {}}}], backendRefs: [{name: a, port: 80}]}";
+    let auth = "{matches: [{path: {value: /auth}}], filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: auth}}], backendRefs: [{name: a, port: 80}]}";
     let rest = "{backendRefs: [{name: a, port: 80}]}";
     world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{auth}, {rest}]")));
     world.portolan.reaches("some.test", "/", "a");
@@ -175,7 +175,7 @@ fn a_filter_that_is_not_served_yet_answers_500_and_says_so_and_the_other_rules_s
 
     world.documents.write("r.yaml", &manifest::route("some", "some.test", &format!("[{auth}]")));
     let message = world.condition(("routes", "some"), ("Accepted", "False", "UnsupportedValue"));
-    assert!(message.contains("external authorization"), "{message}");
+    assert!(message.contains("filters by reference"), "{message}");
     assert_eq!(world.portolan.get("some.test", "/auth").unwrap().status, 500);
 }
 

@@ -1,20 +1,16 @@
 //! What a service is told, and what of its answer a backend is.
 
-use super::*;
-use crate::model::BackendRef;
+use prost::Message as _;
 
-fn spec(told: &[&'static str], passed: &[&'static str]) -> ExternalAuth {
-    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect();
-    let backend = BackendRef {
-        group: "".into(),
-        kind: "Service".into(),
-        namespace: "default".into(),
-        name: "auth".into(),
-        port: None,
-        weight: 1,
-        filters: Vec::new(),
-    };
-    ExternalAuth { backend, path: "".into(), told: names(told), passed: names(passed) }
+use super::{
+    messages::{
+        BoolValue, CheckResponse, DeniedHttpResponse, HeaderValueOption, HttpStatus, OkHttpResponse, Status,
+    },
+    *,
+};
+
+fn names(names: &[&'static str]) -> Vec<HeaderName> {
+    names.iter().map(|name| HeaderName::from_static(name)).collect()
 }
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -33,7 +29,7 @@ fn shown(headers: &HeaderMap) -> Vec<String> {
 
 #[test]
 fn the_service_is_told_what_it_is_allowed_to_know_and_nothing_of_a_body() {
-    let spec = spec(&["cookie", "content-length", "x-a"], &[]);
+    let allowed = names(&["cookie", "content-length", "x-a"]);
     for (name, told) in [
         ("host", true),
         ("authorization", true),
@@ -49,7 +45,7 @@ fn the_service_is_told_what_it_is_allowed_to_know_and_nothing_of_a_body() {
         ("transfer-encoding", false),
         ("expect", false),
     ] {
-        assert_eq!(is_told(&spec, &HeaderName::from_static(name)), told, "{name}");
+        assert_eq!(by_http::is_told(&allowed, &HeaderName::from_static(name)), told, "{name}");
     }
 }
 
@@ -73,16 +69,18 @@ fn the_backend_is_told_what_fits_a_request() {
         ("proxy-authorization", "x"),
     ]);
     let all = ["authorization: Bearer x", "x-group: one", "x-group: two", "x-user: ann"];
-    assert_eq!(shown(&passed(&spec(&[], &[]), &answer)), all);
-    let some = passed(&spec(&[], &["x-user", "x-absent", "content-length", "x-forwarded-for"]), &answer);
-    assert_eq!(shown(&some), ["x-user: ann"]);
+    let passed = |allowed: &[&'static str]| {
+        let mut request = HeaderMap::new();
+        by_http::permit(&names(allowed), &answer).write(&mut request);
+        shown(&request)
+    };
+    assert_eq!(passed(&[]), all);
+    assert_eq!(passed(&["x-user", "x-absent", "content-length", "x-forwarded-for"]), ["x-user: ann"]);
 }
 
 #[test]
 fn a_client_cannot_write_what_the_service_says() {
-    let spec = Arc::new(spec(&[], &["x-user", "x-user-group"]));
-    let fields = passed(&spec, &headers(&[("x-user", "ann")]));
-    let permits = Permits(RefCell::new(vec![Permit { by: spec, fields }]));
+    let permit = by_http::permit(&names(&["x-user", "x-user-group"]), &headers(&[("x-user", "ann")]));
     let mut request = headers(&[
         ("x-user", "root"),
         ("x_user", "root"),
@@ -92,6 +90,117 @@ fn a_client_cannot_write_what_the_service_says() {
         ("x-users", "stays"),
         ("x_other", "stays"),
     ]);
-    permits.write(&mut request);
+    permit.write(&mut request);
     assert_eq!(shown(&request), ["x-user: ann", "x-users: stays", "x_other: stays"]);
+}
+
+fn option(key: &str, value: &str, way: Way) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(messages::HeaderValue {
+            key: key.to_owned(),
+            value: value.as_bytes().to_vec(),
+            raw_value: Vec::new(),
+        }),
+        append: (way == Way::Append).then_some(BoolValue { value: true }),
+        append_action: match way {
+            Way::Set | Way::Append => 0,
+            Way::SetIfAbsent => 1,
+            Way::SetIfPresent => 3,
+        },
+    }
+}
+
+#[test]
+fn by_grpc_fields_are_set_added_kept_and_taken_away() {
+    let ok = OkHttpResponse {
+        headers: vec![
+            option("x-set", "1", Way::Set),
+            option("x-set", "2", Way::Set),
+            option("x-more", "2", Way::Append),
+            option("x-new", "2", Way::SetIfAbsent),
+            option("x-there", "2", Way::SetIfAbsent),
+            option("x-absent", "2", Way::SetIfPresent),
+            option("x-present", "2", Way::SetIfPresent),
+            option("host", "evil", Way::Set),
+            option("content-length", "5", Way::Set),
+            option("x-forwarded-for", "192.0.2.1", Way::Set),
+            option("no name", "x", Way::Set),
+            option("x-split", "a\r\nb: c", Way::Set),
+        ],
+        headers_to_remove: ["authorization", "host", ":path", "x_gone"].map(str::to_owned).to_vec(),
+        response_headers_to_add: vec![
+            option("set-cookie", "a=b", Way::Append),
+            option("x-told", "1", Way::Set),
+            option("connection", "close", Way::Set),
+            option("transfer-encoding", "chunked", Way::Set),
+        ],
+    };
+    let answer = CheckResponse { status: Some(Status { code: 0 }), denied: None, ok: Some(ok) };
+    let Said::Yes(permit) = by_grpc::said(answer) else { panic!("it is a yes") };
+    let mut request = headers(&[
+        ("host", "a.test"),
+        ("authorization", "secret"),
+        ("x-gone", "1"),
+        ("x-set", "0"),
+        ("x_set", "0"),
+        ("x-more", "1"),
+        ("x-there", "1"),
+        ("x-present", "1"),
+    ]);
+    permit.write(&mut request);
+    assert_eq!(
+        shown(&request),
+        [
+            "host: a.test",
+            "x-more: 1",
+            "x-more: 2",
+            "x-new: 2",
+            "x-present: 2",
+            "x-set: 1",
+            "x-set: 2",
+            "x-there: 1"
+        ]
+    );
+    let mut answer = headers(&[("set-cookie", "c=d"), ("x-told", "0")]);
+    write(&permit.told, &mut answer);
+    assert_eq!(shown(&answer), ["set-cookie: a=b", "set-cookie: c=d", "x-told: 1"]);
+}
+
+#[test]
+fn by_grpc_all_but_an_explicit_yes_is_a_no() {
+    let denied = |code| {
+        let headers = vec![option("location", "/login", Way::Set), option("content-length", "9", Way::Set)];
+        Some(DeniedHttpResponse { status: Some(HttpStatus { code }), headers, body: "no".into() })
+    };
+    for (status, denied, wanted) in [
+        (None, None, 403),
+        (Some(7), None, 403),
+        (Some(16), denied(401), 401),
+        (Some(7), denied(302), 302),
+        (None, denied(200), 200),
+        (Some(7), denied(101), 403),
+        (Some(7), denied(-1), 403),
+        (Some(7), denied(70_000), 403),
+    ] {
+        let has_page = denied.is_some();
+        let answer = CheckResponse { status: status.map(|code| Status { code }), denied, ok: None };
+        let Said::No(Answer::Page(status, headers, page)) = by_grpc::said(answer) else {
+            panic!("it is a no")
+        };
+        assert_eq!(status.as_u16(), wanted);
+        let wanted = if has_page { (vec!["location: /login".to_owned()], "no") } else { (Vec::new(), "") };
+        assert_eq!((shown(&headers), std::str::from_utf8(&page).unwrap()), wanted);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn by_grpc_whatever_comes_is_read_or_refused(bytes: Vec<u8>) {
+        let mut framed = vec![0];
+        framed.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+        framed.extend(&bytes);
+        let read = by_grpc::message(framed.into());
+        proptest::prop_assert_eq!(read.is_some(), CheckResponse::decode(&*bytes).is_ok());
+        let _ = by_grpc::message(bytes.into()).map(by_grpc::said);
+    }
 }

@@ -84,6 +84,7 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         | Refusal::Length
         | Refusal::Upgrade
         | Refusal::Upload
+        | Refusal::Long(_)
         | Refusal::NoListener
         | Refusal::NoRoute(_)
         | Refusal::Misdirected
