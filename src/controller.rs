@@ -124,6 +124,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         open: BTreeSet::new(),
         has_published: false,
         tidy_at: None,
+        has_lost: false,
     };
     let (mut is_news, mut since) = (false, Instant::now());
     loop {
@@ -167,6 +168,8 @@ struct Controller {
     has_published: bool,
     /// When former tables and reports are looked at next, and how long after that again.
     tidy_at: Option<(Instant, Duration)>,
+    /// Something is gone by whose name there may be series.
+    has_lost: bool,
 }
 
 // === impl Controller ===
@@ -256,6 +259,7 @@ impl Controller {
         }
         let generation = self.outputs.table.version().max(1);
         let report = self.reporter.report(facts(&self.world, (plan, generation)));
+        self.has_lost |= self.reporter.take_lost();
         self.measure(&report);
         self.outputs.report.publish(report);
         self.tidy_at = Some((Instant::now() + Self::TIDY, Self::TIDY));
@@ -275,19 +279,25 @@ impl Controller {
         self.world.deadline().into_iter().chain(self.tidy_at.map(|(at, _)| at)).min()
     }
 
-    /// Drops former tables and reports that nobody uses, off this thread; looks again ever less often for those that
-    /// somebody does.
+    /// Drops former tables and reports that nobody uses, off this thread, and the series of what is gone; looks again ever
+    /// less often for what somebody uses still.
     fn tidy(&mut self, now: Instant) {
         const MOST: Duration = Duration::from_mins(1);
         let Some((_, pause)) = self.tidy_at.filter(|(at, _)| *at <= now) else { return };
         let unused = (self.outputs.table.take_unused(), self.outputs.report.take_unused());
         drop(tokio::task::spawn_blocking(move || drop(unused)));
         let is_held = self.outputs.table.has_former() || self.outputs.report.has_former();
+        if self.has_lost {
+            // As long as a former table is used, requests may count by the names that it has.
+            let is_all = self.outputs.metrics.retain(&live_names(self.reporter.last(), &self.open));
+            self.has_lost = is_held || !is_all;
+        }
+        let is_held = is_held || self.has_lost;
         let pause = (pause * 2).min(MOST);
         self.tidy_at = is_held.then_some((now + pause, pause));
     }
 
-    /// Brings the gauges level with the report, and forgets the series of what is gone.
+    /// Brings the gauges level with the report.
     fn measure(&self, report: &Report) {
         let metrics = &self.outputs.metrics;
         metrics.set_generation(report.generation);
@@ -314,7 +324,6 @@ impl Controller {
             Some((id.kind.as_str(), format!("{}/{}", id.namespace, id.name), not_after))
         });
         metrics.set_certificates(expiries);
-        metrics.retain(&live_names(report, &self.open));
     }
 
     /// Binds what is wanted, and says what could not be bound and why.
@@ -338,6 +347,7 @@ impl Controller {
         let gone: Vec<SocketAddr> = self.open.difference(wanted).copied().collect();
         if !gone.is_empty() {
             (self.outputs.sockets.close)(&gone);
+            self.has_lost = true;
             self.open.retain(|address| wanted.contains(address));
         }
     }

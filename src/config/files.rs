@@ -101,10 +101,10 @@ pub(super) fn rescan(paths: &[PathBuf], known: Known<'_>) -> Scan {
     Walker::new(known).walk(paths)
 }
 
-/// Reads everything, a little at a time, so that nobody notices. Hurries once `hurry` is set.
-pub(super) fn scan_gently(paths: &[PathBuf], hurry: &AtomicBool) -> Scan {
-    let (nothing, busy) = (Scan::default(), BTreeSet::new());
-    let mut walker = Walker::new(Known { scan: &nothing, busy: &busy, trust: Trust::Nothing });
+/// Looks at everything, a little at a time, so that nobody notices. Hurries once `hurry` is set.
+pub(super) fn scan_gently(paths: &[PathBuf], (known, trust): (&Scan, Trust), hurry: &AtomicBool) -> Scan {
+    let busy = BTreeSet::new();
+    let mut walker = Walker::new(Known { scan: known, busy: &busy, trust });
     walker.hurry = Some(hurry);
     walker.walk(paths)
 }
@@ -307,16 +307,16 @@ impl<'a> Walker<'a> {
         if self.scan.files.len() >= MAX_FILES {
             return self.trouble(path, &format!("is one of more than {MAX_FILES} files: not read"));
         }
+        self.rest();
         let known = self.known.scan.files.get(path);
         if let Some(known) = known {
-            let busy =
-                path.file_name().is_some_and(|name| self.known.busy.contains(&real_directory.join(name)));
+            let busy = !self.known.busy.is_empty()
+                && path.file_name().is_some_and(|name| self.known.busy.contains(&real_directory.join(name)));
             if busy || (self.known.trust == Trust::Stamps && known.stamp == Some(stamp)) {
                 self.scan.files.insert(path.to_path_buf(), known.clone());
                 return;
             }
         }
-        self.rest();
         match read(path) {
             Ok(content) => {
                 let content = match known {

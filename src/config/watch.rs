@@ -3,8 +3,9 @@
 //! An event says only *that* something may have changed at its path: that path is looked at, and what reads the same as
 //! before is not given. Where a directory or a link may have changed, or events were lost, everything is looked at.
 //! Watched are all directories below the paths, and every directory that holds a symlink on the way to them (a watch
-//! does not follow a link that is swapped later). They are set anew after each look at everything. A slow poll that
-//! rereads everything, a little at a time, catches what no event told: a network file system, a bind mount.
+//! does not follow a link that is swapped later). They are set anew after each look at everything. A slow poll, a
+//! little at a time, catches what no event told, on a network file system or a bind mount: by the files' time stamps, and
+//! now and then by reading them.
 //!
 //! # When a change set is complete
 //!
@@ -36,6 +37,7 @@ use tokio::{
 };
 
 use super::files::{Changes, Known, Scan, Trust, Update, Watched, is_ignored, rescan, scan_gently};
+use crate::runtime::tasks::quietly;
 use settle::{Change, ChangeKind, Settling};
 
 /// Quiet after a complete change.
@@ -53,8 +55,11 @@ pub const MOST: Duration = Duration::from_millis(100);
 /// How long a file that is being written keeps its last content.
 pub const WRITING: Duration = Duration::from_secs(2);
 
-/// How often everything is read again.
+/// How often everything is looked at again.
 pub const POLL: Duration = Duration::from_secs(5);
+
+/// Every so many looks also read the files whose time stamps are as they were.
+const READ_EVERY: u32 = 12;
 
 /// Events that wait; where more come, some are lost, and known to be.
 const QUEUE: usize = 4096;
@@ -79,14 +84,16 @@ struct Watch {
     settling: Settling,
     armed: Armed,
     next_poll: Instant,
+    polls: u32,
     poll: Option<Poll>,
     /// Set at the end: a poll need not spare anybody then.
     hurry: Arc<AtomicBool>,
 }
 
-/// Reading everything again, unnoticed.
+/// Looking at everything again, unnoticed.
 struct Poll {
     handle: JoinHandle<Scan>,
+    trust: Trust,
     /// The files that have changed since it began.
     changed: BTreeSet<PathBuf>,
     /// Everything was read since it began: what it has read may be older.
@@ -98,8 +105,8 @@ enum Reason {
     /// Something has happened at these paths, and nowhere else.
     Paths(BTreeSet<PathBuf>),
     Anything(Trust),
-    /// A poll has read everything; these files have changed meanwhile.
-    Polled(Scan, BTreeSet<PathBuf>),
+    /// A poll has looked at everything.
+    Polled(Scan, Poll),
 }
 
 /// The watches that are set.
@@ -133,6 +140,7 @@ impl Watch {
             settling: Settling::default(),
             armed: Armed { watcher: watcher.ok(), directories: BTreeMap::new() },
             next_poll: Instant::now(),
+            polls: 0,
             poll: None,
             hurry: Arc::default(),
         }
@@ -148,8 +156,14 @@ impl Watch {
             let changes = match self.wait().await {
                 Reason::Paths(paths) => self.look_at(paths).await?,
                 Reason::Anything(trust) => self.rescan(trust).await?,
-                Reason::Polled(scan, changed) if self.has_seen(&scan, &changed) => None,
-                Reason::Polled(..) => self.rescan(Trust::Nothing).await?,
+                Reason::Polled(scan, poll) if self.has_seen(&scan, &poll.changed) => {
+                    if poll.changed.is_empty() {
+                        // The same, and it knows more of the time stamps.
+                        self.last = Some(scan);
+                    }
+                    None
+                }
+                Reason::Polled(_, poll) => self.rescan(poll.trust).await?,
             };
             if let Some(changes) = changes {
                 if let Some(poll) = &mut self.poll {
@@ -175,7 +189,7 @@ impl Watch {
                 scan = polled(&mut self.poll) => {
                     self.next_poll = Instant::now() + POLL;
                     match (scan, self.poll.take()) {
-                        (Some(scan), Some(poll)) if !poll.is_late => return Reason::Polled(scan, poll.changed),
+                        (Some(scan), Some(poll)) if !poll.is_late => return Reason::Polled(scan, poll),
                         (Some(_), _) => {}
                         (None, _) => return Reason::Anything(Trust::Nothing),
                     }
@@ -193,8 +207,11 @@ impl Watch {
 
     fn start_poll(&mut self) {
         let (paths, hurry) = (self.paths.clone(), Arc::clone(&self.hurry));
-        let handle = spawn_blocking(move || scan_gently(&paths, &hurry));
-        self.poll = Some(Poll { handle, changed: BTreeSet::new(), is_late: false });
+        self.polls += 1;
+        let trust = if self.polls.is_multiple_of(READ_EVERY) { Trust::Nothing } else { Trust::Stamps };
+        let last = self.last.clone().unwrap_or_default();
+        let handle = spawn_blocking(move || quietly(|| scan_gently(&paths, (&last, trust), &hurry)));
+        self.poll = Some(Poll { handle, trust, changed: BTreeSet::new(), is_late: false });
     }
 
     /// Whether a poll has found nothing but what is known.

@@ -9,7 +9,11 @@ use std::{
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{Claim, state};
-use crate::{config::store::Store, model::Workload, runtime::reflect};
+use crate::{
+    config::store::Store,
+    model::Workload,
+    runtime::{reflect, tasks::quietly},
+};
 
 /// The least time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -97,7 +101,7 @@ impl Keeper {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the last known state is not kept");
             }
         };
-        self.saving = Some(tokio::task::spawn_blocking(move || claim.write(write)));
+        self.saving = Some(tokio::task::spawn_blocking(move || quietly(|| claim.write(write))));
         !self.dirty.workloads
     }
 

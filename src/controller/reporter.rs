@@ -22,6 +22,8 @@ pub(super) struct Reporter {
     last: Arc<Report>,
     events: VecDeque<Arc<EventReport>>,
     count: u64,
+    /// Whether something that was reported is not any more.
+    has_lost: bool,
 }
 
 /// What a report is made of.
@@ -59,6 +61,9 @@ struct Change {
     weight: Weight,
 }
 
+/// Of an object that is gone.
+const REMOVED: &str = "Removed";
+
 /// How loud a change is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
@@ -79,10 +84,21 @@ impl Reporter {
     pub(super) fn report(&mut self, facts: Facts<'_>) -> Arc<Report> {
         let now = facts.now;
         let (mut report, changes) = self.compare(facts);
+        self.has_lost |= loses(&self.last, &report, &changes);
         self.tell(changes, now);
         report.events = self.events.iter().cloned().collect();
         self.last = Arc::new(report);
         self.last.clone()
+    }
+
+    /// The last report.
+    pub(super) fn last(&self) -> &Report {
+        &self.last
+    }
+
+    /// Whether something has gone from the reports since the last call.
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost)
     }
 
     /// What would differ if these were the facts. Nothing is told or remembered.
@@ -221,6 +237,19 @@ impl Reporter {
     }
 }
 
+/// Whether an object, one of its listeners or a backend is not in the second of these reports any more.
+fn loses(before: &Report, now: &Report, changes: &[Change]) -> bool {
+    let keeps = |before: &ObjectReport, now: &ObjectReport| {
+        let is_there = |name: &Arc<str>| now.status.listeners.iter().any(|listener| listener.name == *name);
+        before.status.listeners.iter().all(|listener| is_there(&listener.name))
+    };
+    let mut listening =
+        before.objects.iter().filter(|(id, _)| matches!(id.kind, Kind::Gateway | Kind::ListenerSet));
+    changes.iter().any(|change| change.reason == REMOVED)
+        || listening.any(|(id, before)| now.objects.get(id).is_none_or(|now| !keeps(before, now)))
+        || before.backends.keys().any(|name| !now.backends.contains_key(name))
+}
+
 /// Says which backends came and went, and what has become of the endpoints of those that stay.
 fn note_backends(
     last: &Report,
@@ -278,7 +307,7 @@ fn note_backend(
 fn removed(object: &ObjectReport) -> Change {
     Change {
         object: Some(object.meta.id.clone()),
-        reason: "Removed",
+        reason: REMOVED,
         message: difference::object_sentence(DifferenceKind::Removed, &object.meta),
         weight: Weight::News,
     }

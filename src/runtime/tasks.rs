@@ -3,7 +3,15 @@
 //! Why not bare spawns: a task that panics or returns early would leave a program that looks alive and does nothing.
 //! Here its end is a value that the owner waits for; for a task that should run for ever it is a reason to shut down.
 
-use std::{any::Any, fmt, future::Future, io, panic::AssertUnwindSafe, sync::Arc, thread};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    io,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    thread,
+};
 
 use futures::FutureExt as _;
 use tokio::{
@@ -64,7 +72,7 @@ impl Tasks {
         let span = tracing::debug_span!("task", name = &*name);
         let task = watch(name.clone(), future).instrument(span);
         let work = move || {
-            give_way();
+            give_way(NICE);
             let ended = runtime.block_on(async {
                 tokio::select! {
                     ended = task => Some(ended),
@@ -146,12 +154,24 @@ impl Tasks {
     }
 }
 
+/// Gets about a third of what another thread gets.
+const NICE: i32 = 5;
+/// Gets what others leave.
+const QUIET: i32 = 19;
+
 /// Lets the other threads of this machine go before this one. What it starts does the same.
-fn give_way() {
-    /// Gets about a third of what another thread gets, and waits for it when that wakes.
-    const NICE: i32 = 5;
+fn give_way(nice: i32) {
     // Without it, it is as it was.
-    let _ = rustix::process::setpriority_process(None, NICE);
+    let _ = rustix::process::setpriority_process(None, nice);
+}
+
+/// Does work for which nobody waits on a thread that gets what others leave; blocks until it is done.
+pub fn quietly<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let quiet = || {
+        give_way(QUIET);
+        work()
+    };
+    thread::scope(|scope| scope.spawn(quiet).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// No `async fn`: that would have room for the future twice, as it came and as it is polled.

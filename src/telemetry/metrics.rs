@@ -131,8 +131,9 @@ impl Metrics {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Forgets the series of listeners, routes and backends that are gone.
-    pub fn retain(&self, live: &LiveNames<'_>) {
+    /// Forgets the series of listeners, routes and backends that are gone. Whether that was all: connections may outlive
+    /// their listener.
+    pub fn retain(&self, live: &LiveNames<'_>) -> bool {
         let listener = |name: &str| name.is_empty() || live.listeners.contains(name);
         let is_route = |name: &str| name.split_once('/').is_some_and(|name| live.routes.contains(&name));
         let route = |name: &str| name.is_empty() || is_route(name);
@@ -143,8 +144,7 @@ impl Metrics {
         self.all.upstream_errors.retain(|[b, _]| backend(b));
         self.all.retries.retain(|[b]| backend(b));
         self.all.mirrored.retain(|[b, _]| backend(b));
-        // Connections may outlive their listener.
-        self.all.connections.retain_used(|[address, _]| live.addresses.contains(&**address));
+        self.all.connections.retain_used(|[address, _]| live.addresses.contains(&**address))
     }
 
     /// Replaces the numbers of endpoints: backend, state, number.

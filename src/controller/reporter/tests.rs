@@ -79,7 +79,9 @@ fn backends_and_their_endpoints_are_events_of_the_backend() {
     told(&mut reporter, Moment::with(&[("a", ready), ("b", EndpointState::Starting)]));
     told(&mut reporter, Moment::with(&[("a", ready), ("b", EndpointState::Starting)]));
     told(&mut reporter, Moment::with(&[("b", ready)]));
+    assert!(!reporter.take_lost(), "the backend is there still");
     let all = told(&mut reporter, Moment::default());
+    assert!(reporter.take_lost() && !reporter.take_lost());
     assert_eq!(
         all,
         [
@@ -110,7 +112,7 @@ fn a_hundred_endpoints_that_come_at_once_are_one_event() {
 fn listeners_that_come_and_go_are_events_of_their_gateway() {
     let mut reporter = Reporter::default();
     let id = ResourceId::new(Kind::Gateway, "default", "edge");
-    for names in [&["http"][..], &["http", "extra"], &["extra"]] {
+    for (names, loses) in [(&["http"][..], false), (&["http", "extra"], false), (&["extra"], true)] {
         let meta = Meta { id: id.clone(), origin: Origin::BuiltIn("a test"), created: None, generation: 1 };
         let resource = crate::model::Resource::Passive(meta.into());
         let mut moment = Moment::default();
@@ -125,7 +127,10 @@ fn listeners_that_come_and_go_are_events_of_their_gateway() {
         let status = Status { listeners, ..Status::default() };
         moment.plan.statuses.insert(id.clone(), Arc::new(status));
         told(&mut reporter, moment);
+        assert_eq!(reporter.take_lost(), loses, "{names:?}");
     }
+    told(&mut reporter, Moment::default());
+    assert!(reporter.take_lost(), "the Gateway itself");
     let events: Vec<_> = reporter.last.events.iter().map(|event| (event.reason, &*event.message)).collect();
     assert_eq!(
         events,
@@ -133,6 +138,7 @@ fn listeners_that_come_and_go_are_events_of_their_gateway() {
             ("Added", "Gateway default/edge is new (a test)"),
             ("ListenerAdded", "listener `extra` of Gateway default/edge is new (a test)"),
             ("ListenerRemoved", "listener `http` of Gateway default/edge is gone"),
+            ("Removed", "Gateway default/edge is gone"),
         ]
     );
 }

@@ -176,10 +176,12 @@ impl<const LABELS: usize, V: Part> Family<LABELS, V> {
 }
 
 impl<const LABELS: usize> Family<LABELS, Count> {
-    /// Forgets the series for which `live` does not hold, once they are 0.
-    pub(super) fn retain_used(&self, live: impl Fn(&Labels<LABELS>) -> bool) {
+    /// Forgets the series for which `live` does not hold, once they are 0. Whether that was all of them.
+    pub(super) fn retain_used(&self, live: impl Fn(&Labels<LABELS>) -> bool) -> bool {
         let is_used = |parts: &Parts<Count>| parts.iter().flatten().any(|part| part.get() != 0);
-        self.lock().retain(|labels, parts| live(labels) || is_used(parts));
+        let mut series = self.lock();
+        series.retain(|labels, parts| live(labels) || is_used(parts));
+        series.keys().all(live)
     }
 }
 
