@@ -18,6 +18,8 @@ pub(super) struct Scanner {
     head: Head,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
+    /// Whether there is more of it than is kept.
+    is_cut: bool,
     /// The last byte of such a line.
     last: u8,
     /// Whether there is a `#` in it, also behind what is kept of it.
@@ -87,6 +89,7 @@ impl Scanner {
             state: State::Between,
             head: Head::default(),
             partial: Vec::new(),
+            is_cut: false,
             last: 0,
             has_fragment: false,
         }
@@ -125,6 +128,7 @@ impl Scanner {
         let Some(end) = memchr(b'\n', rest) else {
             let keep = Self::PARTIAL.saturating_sub(self.partial.len()).min(rest.len());
             self.partial.extend_from_slice(&rest[..keep]);
+            self.is_cut |= keep < rest.len();
             self.has_fragment |= self.is_first_line() && memchr(b'#', rest).is_some();
             self.last = rest[rest.len() - 1];
             if self.state == State::Between && self.partial != b"\r" {
@@ -147,7 +151,9 @@ impl Scanner {
             let keep = Self::PARTIAL.saturating_sub(self.partial.len()).min(end);
             let mut line = std::mem::take(&mut self.partial);
             line.extend_from_slice(&rest[..keep]);
-            let line_end = if line.last() == Some(&b'\r') { line.len() - 1 } else { line.len() };
+            // What was cut off had the carriage return that belongs to the end of the line.
+            let is_cut = std::mem::take(&mut self.is_cut) || keep < end;
+            let line_end = if is_cut { line.len() } else { line.len() - 1 };
             self.whole_line(&line[..line_end]).map_err(|()| Refused(end))?;
         }
         self.last = 0;

@@ -124,6 +124,18 @@ fn the_state_tells_whether_a_head_has_begun() {
 }
 
 #[test]
+fn how_long_a_line_may_be_does_not_depend_on_its_parts() {
+    for spaces in 90..130 {
+        for end in ["\r\n", "\r\r\n"] {
+            let _ = read(&format!(
+                "POST / HTTP/1.1\r\nTransfer-Encoding:{}chunked{end}\r\n0\r\n\r\n",
+                " ".repeat(spaces)
+            ));
+        }
+    }
+}
+
+#[test]
 fn a_line_in_many_parts_is_still_read() {
     let long = format!("X: {}\r\n", "y".repeat(500));
     let text = head(&format!("{long}Content-Length: 2\r\n{long}")) + "ab";
