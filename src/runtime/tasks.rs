@@ -9,7 +9,6 @@ use std::{
     future::Future,
     io,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::Arc,
     thread,
 };
 
@@ -32,7 +31,7 @@ pub struct Tasks {
 /// A task that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    pub name: Arc<str>,
+    pub name: &'static str,
     pub end: End,
 }
 
@@ -51,9 +50,8 @@ impl Tasks {
     }
 
     /// Starts a task in a span of its name.
-    pub fn spawn(&mut self, name: impl Into<Arc<str>>, future: impl Future<Output = ()> + Send + 'static) {
-        let name = name.into();
-        let span = tracing::debug_span!("task", name = &*name);
+    pub fn spawn(&mut self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        let span = tracing::debug_span!("task", name);
         self.running.spawn(watch(name, future).instrument(span));
     }
 
@@ -61,16 +59,15 @@ impl Tasks {
     /// at a time and is not waited for by a request. An error means that there is no thread to be had.
     pub fn spawn_aside(
         &mut self,
-        name: impl Into<Arc<str>>,
+        name: &'static str,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let name = name.into();
         let cannot = |error| io::Error::other(format!("cannot start the thread of `{name}`: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        let span = tracing::debug_span!("task", name = &*name);
-        let task = watch(name.clone(), future).instrument(span);
+        let span = tracing::debug_span!("task", name);
+        let task = watch(name, future).instrument(span);
         let work = move || {
             give_way(NICE);
             let ended = runtime.block_on(async {
@@ -83,7 +80,7 @@ impl Tasks {
             // Whoever owned the task may be gone.
             let _ = ended.map(|ended| tell.send(ended));
         };
-        self.threads.push(thread::Builder::new().name(name.to_string()).spawn(work).map_err(cannot)?);
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(work).map_err(cannot)?);
         self.running.spawn(async move {
             // Dropped with this task, which tells the thread.
             let _stop = stop;
@@ -97,8 +94,9 @@ impl Tasks {
 
     /// Starts a task on this thread, inside a `LocalSet`. It has no span: this is for connections, where entering one
     /// at each poll would show.
-    pub fn spawn_local(&mut self, name: impl Into<Arc<str>>, future: impl Future<Output = ()> + 'static) {
-        self.running.spawn_local(watch(name.into(), future));
+    pub fn spawn_local(&mut self, name: &'static str, future: impl Future<Output = ()> + 'static) {
+        // In a box: on its way into a task, and out of it at its end, a future is moved some times.
+        self.running.spawn_local(watch(name, Box::pin(future)));
     }
 
     /// Waits for the next task to end; pends for ever while there is none. Safe in a `select!`: nothing is lost when it
@@ -175,9 +173,9 @@ pub fn quietly<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// No `async fn`: that would have room for the future twice, as it came and as it is polled.
-fn watch(name: Arc<str>, future: impl Future<Output = ()>) -> impl Future<Output = Ended> {
+fn watch(name: &'static str, future: impl Future<Output = ()>) -> impl Future<Output = Ended> {
     // Whatever the future shared is not used after a panic: the owner shuts down, or the connection is gone.
-    AssertUnwindSafe(future).catch_unwind().map(|result| {
+    AssertUnwindSafe(future).catch_unwind().map(move |result| {
         let end = match result {
             Ok(()) => End::Returned,
             Err(panic) => End::Panicked(words(&*panic)),
@@ -206,6 +204,8 @@ impl fmt::Display for Ended {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test]
@@ -278,7 +278,7 @@ mod tests {
         tasks.spawn("good", async { tokio::task::yield_now().await });
         tasks.spawn("bad", async { panic!("lost") });
         let panicked = tasks.finish().await;
-        assert_eq!(panicked, [Ended { name: "bad".into(), end: End::Panicked("lost".to_owned()) }]);
+        assert_eq!(panicked, [Ended { name: "bad", end: End::Panicked("lost".to_owned()) }]);
         assert!(tasks.try_ended().is_none());
     }
 

@@ -258,7 +258,7 @@ impl Worker {
     fn note(&self, ended: &Ended) {
         if let End::Panicked(words) = &ended.end {
             self.metrics.panics().add(1);
-            if &*ended.name == ACCEPT {
+            if ended.name == ACCEPT {
                 self.fault.replace(Some(words.clone()));
                 return;
             }
