@@ -141,6 +141,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
                         && alive.poll_gone(&self.heard, cx).is_ready()
                     {
                         serving.abrupt_shutdown(Reason::NO_ERROR);
+                        // A last word, if there is room for one: what nobody reads is not waited for.
+                        let _last = serving.poll_accept(cx);
+                        return Poll::Ready(Ended::Closed);
                     }
                     match ready!(serving.poll_accept(cx)) {
                         Some(Ok(asked)) => {

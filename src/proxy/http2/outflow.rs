@@ -33,6 +33,10 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Outflow<B> {
         &self.body
     }
 
+    pub(in crate::proxy) fn body_mut(&mut self) -> &mut B {
+        &mut self.body
+    }
+
     /// Ready when all was sent, or nothing more can be: where the body breaks off, the stream is reset.
     pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.stream.poll_reset(cx).is_ready() {

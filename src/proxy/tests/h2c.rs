@@ -348,3 +348,37 @@ async fn a_backend_that_cannot_be_reached_is_told_of_to_all_who_waited() {
         assert_eq!(answer(soon(response).await.unwrap()).await.status, 502);
     }
 }
+
+/// More than any window on the way.
+const LARGE: usize = 4 << 20;
+
+/// Sends a large answer, then reads the request, of which it tells how much has come.
+async fn counting() -> (Backend2, Arc<AtomicUsize>) {
+    let count = Arc::<AtomicUsize>::default();
+    let counted = count.clone();
+    let server = Backend2::start(move |mut call: Call| {
+        let count = counted.clone();
+        async move {
+            let mut stream = call.reply.send_response(Response::new(()), false).unwrap();
+            stream.send_data(vec![b'x'; LARGE].into(), true).unwrap();
+            while let Some(Ok(data)) = call.body.data().await {
+                call.body.flow_control().release_capacity(data.len()).unwrap();
+                count.fetch_add(data.len(), Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    (server, count)
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_an_answer_sends_its_body_all_the_same() {
+    let (server, count) = counting().await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let mut client = Multi::connect(proxy.address).await;
+    let (response, mut up) = client.open(request(Method::POST, "/").body(()).unwrap(), false).await;
+    let response = soon(response).await.unwrap();
+    up.send_data(vec![b'y'; LARGE].into(), true).unwrap();
+    until("all of it has come", || count.load(Ordering::SeqCst) == LARGE).await;
+    assert_eq!(answer(response).await.body.len(), LARGE);
+}

@@ -102,7 +102,15 @@ async fn answer(
         None if ends => {}
         None => {
             let mut outflow = Outflow::new(sender, body);
-            poll_fn(|cx| outflow.poll(cx)).await;
+            poll_fn(|cx| {
+                let sent = outflow.poll(cx);
+                if sent.is_pending() {
+                    // A client that takes nothing of the answer may send on all the same.
+                    outflow.body_mut().poll_upload(cx);
+                }
+                sent
+            })
+            .await;
         }
     }
 }
