@@ -88,7 +88,8 @@ pub(super) struct Question<'a> {
     pub(super) socket: SocketAddr,
     /// The listener's port.
     pub(super) port: u16,
-    pub(super) until: Instant,
+    /// When the whole exchange must be over, and how long it may take.
+    pub(super) whole: Option<(Instant, Duration)>,
 }
 
 /// What a service has said.
@@ -99,10 +100,19 @@ enum Said {
 }
 
 /// For an answer, where the rule does not say less.
-pub(super) const TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(10);
 
 /// Endpoints that are asked before it is given up.
 const ENDPOINTS: usize = 3;
+
+// === impl Question ===
+
+impl Question<'_> {
+    /// When there must be an answer, if the service is asked now.
+    fn until(&self, now: Instant) -> Instant {
+        self.whole.map_or(now + TIME, |(whole, _)| whole.min(now + TIME))
+    }
+}
 
 // === impl Permits ===
 
@@ -125,10 +135,12 @@ impl Permits {
             if backend.len() == 0 {
                 return Ok(Verdict::Nobody(backend.clone()));
             }
-            let body = body(&auth.spec, asked).await?;
+            let body = body(&auth.spec, asked, question).await?;
+            // A body may take its time: that of the service begins when it is there.
+            let until = question.until(Instant::now());
             let (response, exchange) =
-                answer(worker, (&auth.spec, backend), (asked, &body), question).await?;
-            match auth.judge(worker, response, exchange, question).await? {
+                answer(worker, (&auth.spec, backend), (asked, &body), (question, until)).await?;
+            match auth.judge(worker, response, exchange, until).await? {
                 Said::Yes(permit) => self.0.borrow_mut().push((auth.spec.clone(), Rc::new(permit))),
                 Said::No(answer) => return Ok(Verdict::Answer(Box::new(answer))),
             }
@@ -235,11 +247,22 @@ fn may_pass(name: &HeaderName) -> bool {
 // === asking ===
 
 /// The body, where it is told.
-async fn body(spec: &ExternalAuth, asked: &Asked<'_>) -> Result<VecDeque<Bytes>, Refusal> {
+async fn body(
+    spec: &ExternalAuth,
+    asked: &Asked<'_>,
+    question: &Question<'_>,
+) -> Result<VecDeque<Bytes>, Refusal> {
     let Some(upload) = asked.upload.as_ref().filter(|_| spec.body > 0) else { return Ok(VecDeque::new()) };
     let most = usize::try_from(spec.body).unwrap_or(usize::MAX);
-    // In a box: few requests need one, and all would have room for it.
-    Box::pin(upload.collect(most)).await.map_err(|error| match error {
+    let collecting = upload.collect(most);
+    let collected = match question.whole {
+        Some((until, time)) => {
+            tokio::time::timeout_at(until, collecting).await.map_err(|_| Refusal::Timeout(time))?
+        }
+        // How slow a client may be is limited elsewhere.
+        None => collecting.await,
+    };
+    collected.map_err(|error| match error {
         Uncollected::TooLong => Refusal::Long(spec.body),
         Uncollected::Broken => Refusal::Upload,
     })
@@ -250,7 +273,7 @@ async fn answer(
     worker: &Worker,
     (spec, backend): (&ExternalAuth, &Backend),
     (asked, body): (&Asked<'_>, &VecDeque<Bytes>),
-    question: &Question<'_>,
+    (question, until): (&Question<'_>, Instant),
 ) -> Result<(Received, Exchange), Refusal> {
     let mut failed = Vec::new();
     let mut last: Option<Failure> = None;
@@ -269,7 +292,7 @@ async fn answer(
         let (head, told) = put(spec, (asked, body), question, &slot.name)?;
         let make = || Ok(Message::copy(&head, RequestBody::of(told)));
         let sending = pin!(forward::over(worker, (slot, spoken(spec, slot)), &introduction, make));
-        let result = tokio::time::timeout_at(question.until, sending).await;
+        let result = tokio::time::timeout_at(until, sending).await;
         let is_good = matches!(&result, Ok(Ok((response, _))) if !response.status.is_server_error());
         if let Some(watched) = &slot.watched {
             watched.observe(if is_good { Outcome::Good } else { Outcome::Bad });
@@ -337,23 +360,23 @@ impl Auth {
         worker: &Worker,
         mut response: Received,
         mut exchange: Exchange,
-        question: &Question<'_>,
+        until: Instant,
     ) -> Result<Said, Refusal> {
         let service = self.backend.as_ref().map_or("", |backend| &backend.name);
         match &self.spec.protocol {
             AuthProtocol::Http { passed, .. } => {
                 fields::strip_received(&mut response);
                 if response.status != StatusCode::OK {
-                    return Ok(Said::No(Answer::Response(response, exchange, Some(question.until))));
+                    return Ok(Said::No(Answer::Response(response, exchange, Some(until))));
                 }
                 // Its connection is for others, if the rest of the answer is short.
-                let _ = tokio::time::timeout_at(question.until, discard(&mut exchange)).await;
+                let _ = tokio::time::timeout_at(until, discard(&mut exchange)).await;
                 exchange.finish(worker.now());
                 Ok(Said::Yes(by_http::permit(passed, response.headers_mut())))
             }
             AuthProtocol::Grpc { .. } => {
                 let reading = by_grpc::read(&mut response, &mut exchange);
-                let read = tokio::time::timeout_at(question.until, reading).await;
+                let read = tokio::time::timeout_at(until, reading).await;
                 exchange.finish(worker.now());
                 match read {
                     Ok(Ok(answer)) => Ok(by_grpc::said(answer)),

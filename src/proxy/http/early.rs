@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
     Answer, Asked,
-    auth::{self, Auth, Question},
+    auth::{Auth, Question},
     cors,
     fields::Onward,
     filters, peer,
@@ -71,12 +71,10 @@ impl Asked<'_> {
         if auths.peek().is_none() {
             return Ok(Verdict::Pass);
         }
-        let whole = rule.spec.timeouts.request.map(|time| record.started + time);
-        let until = worker.now() + auth::TIME;
+        let whole = rule.spec.timeouts.request.map(|time| (record.started + time, time));
         let fields = Onward::new(&self.head.headers, peer(worker, connection, &rule.port_text), self.client);
-        let until = whole.map_or(until, |whole| whole.min(until));
         let (scheme, socket) = (connection.scheme, connection.socket);
-        let question = Question { fields, scheme, socket, port: rule.port.get(), until };
+        let question = Question { fields, scheme, socket, port: rule.port.get(), whole };
         // In a box: few requests need one, and all would have room for it.
         let verdict = Box::pin(self.permits.ask(worker, auths, self, &question)).await?;
         if let Verdict::Answer(answer) = &verdict {

@@ -213,3 +213,22 @@ async fn by_http_a_body_is_sent_along_where_that_is_wanted() {
     assert!(second.ends_with("\r\n\r\n"), "{second}");
     assert_eq!(server.heard().len(), 2);
 }
+
+#[tokio::test]
+async fn nobody_is_asked_before_the_body_is_there_which_has_the_time_of_the_request() {
+    let (server, keeper) = (Server::echo().await, doorkeeper().await);
+    let protocol = AuthProtocol::Http { path: "".into(), told: names(&["cookie"]), passed: Vec::new() };
+    let timeouts = Timeouts { request: Some(Duration::from_millis(300)), ..Timeouts::default() };
+    let auths = vec![auth_by(protocol, 8, vec![endpoint(keeper.address)])];
+    let proxy = proxy(Rule { timeouts, ..guarded(auths, &server) });
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nCookie: good\r\nContent-Length: 8\r\n\r\nhalf").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 504 "));
+    assert_eq!((keeper.connections(), server.connections()), (0, 0));
+    // One that is broken off is nobody's question either.
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nCookie: good\r\nContent-Length: 8\r\n\r\nhalf").await;
+    client.stream.shutdown().await.unwrap();
+    let _ = client.rest().await;
+    assert_eq!((keeper.connections(), server.connections()), (0, 0));
+}
