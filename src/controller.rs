@@ -124,7 +124,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         open: BTreeSet::new(),
         has_published: false,
         tidy_at: None,
-        has_lost: false,
+        forget_at: None,
     };
     let (mut is_news, mut since) = (false, Instant::now());
     loop {
@@ -148,6 +148,7 @@ pub async fn run(mut inputs: impl Stream<Item = Input> + Unpin, outputs: Outputs
         }
         is_news |= controller.world.expire(Instant::now());
         controller.tidy(Instant::now());
+        controller.forget(Instant::now());
     }
 }
 
@@ -168,8 +169,8 @@ struct Controller {
     has_published: bool,
     /// When former tables and reports are looked at next, and how long after that again.
     tidy_at: Option<(Instant, Duration)>,
-    /// Something is gone by whose name there may be series.
-    has_lost: bool,
+    /// When the series of what is gone are looked for next, and how long after that again.
+    forget_at: Option<(Instant, Duration)>,
 }
 
 // === impl Controller ===
@@ -259,7 +260,9 @@ impl Controller {
         }
         let generation = self.outputs.table.version().max(1);
         let report = self.reporter.report(facts(&self.world, (plan, generation)));
-        self.has_lost |= self.reporter.take_lost();
+        if self.reporter.take_lost() {
+            self.lose(Instant::now());
+        }
         self.measure(&report);
         self.outputs.report.publish(report);
         self.tidy_at = Some((Instant::now() + Self::TIDY, Self::TIDY));
@@ -274,27 +277,40 @@ impl Controller {
 
     /// How long after a table the one before is no longer used, most often.
     const TIDY: Duration = Duration::from_millis(500);
+    /// Between two looks at what is used still.
+    const LONGEST: Duration = Duration::from_mins(1);
 
     fn deadline(&self) -> Option<Instant> {
-        self.world.deadline().into_iter().chain(self.tidy_at.map(|(at, _)| at)).min()
+        let chores = [self.tidy_at, self.forget_at].into_iter().flatten().map(|(at, _)| at);
+        self.world.deadline().into_iter().chain(chores).min()
     }
 
-    /// Drops former tables and reports that nobody uses, off this thread, and the series of what is gone; looks again ever
-    /// less often for what somebody uses still.
+    /// Drops former tables and reports that nobody uses, off this thread; looks again ever less often for those that
+    /// somebody does.
     fn tidy(&mut self, now: Instant) {
-        const MOST: Duration = Duration::from_mins(1);
         let Some((_, pause)) = self.tidy_at.filter(|(at, _)| *at <= now) else { return };
         let unused = (self.outputs.table.take_unused(), self.outputs.report.take_unused());
         drop(tokio::task::spawn_blocking(move || drop(unused)));
         let is_held = self.outputs.table.has_former() || self.outputs.report.has_former();
-        if self.has_lost {
-            // As long as a former table is used, requests may count by the names that it has.
-            let is_all = self.outputs.metrics.retain(&live_names(self.reporter.last(), &self.open));
-            self.has_lost = is_held || !is_all;
-        }
-        let is_held = is_held || self.has_lost;
-        let pause = (pause * 2).min(MOST);
+        let pause = (pause * 2).min(Self::LONGEST);
         self.tidy_at = is_held.then_some((now + pause, pause));
+    }
+
+    /// Something is gone by whose name there may be series.
+    fn lose(&mut self, now: Instant) {
+        let at = now + Self::TIDY;
+        let at = self.forget_at.map_or(at, |(before, _)| before.min(at));
+        self.forget_at = Some((at, Self::TIDY));
+    }
+
+    /// Forgets the series of what is gone. As long as a former table is used, requests may count by the names that it has,
+    /// and connections may outlive their listener: then it looks again, ever less often.
+    fn forget(&mut self, now: Instant) {
+        let Some((_, pause)) = self.forget_at.filter(|(at, _)| *at <= now) else { return };
+        let is_all = self.outputs.metrics.retain(&live_names(self.reporter.last(), &self.open));
+        let is_over = is_all && !self.outputs.table.has_former();
+        let pause = (pause * 2).min(Self::LONGEST);
+        self.forget_at = (!is_over).then_some((now + pause, pause));
     }
 
     /// Brings the gauges level with the report.
@@ -347,7 +363,7 @@ impl Controller {
         let gone: Vec<SocketAddr> = self.open.difference(wanted).copied().collect();
         if !gone.is_empty() {
             (self.outputs.sockets.close)(&gone);
-            self.has_lost = true;
+            self.lose(Instant::now());
             self.open.retain(|address| wanted.contains(address));
         }
     }

@@ -341,7 +341,8 @@ pub(super) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, stream
 
 /// Serves a client that has begun with the preface of HTTP/2, or has chosen `h2` by ALPN.
 async fn serve_http2(worker: &Rc<Worker>, connection: &Rc<Connection>, io: ClientIo) {
-    let (io, ended) = http2::serve(worker, connection, io).await;
+    // In a box: a connection of HTTP/1 must not be as large as one of HTTP/2.
+    let (io, ended) = Box::pin(http2::serve(worker, connection, io)).await;
     let Some(mut io) = io else { return };
     match ended {
         Ended::Aborted => {}

@@ -189,7 +189,8 @@ pub(super) fn said(answer: messages::CheckResponse) -> Said {
     let status = status.filter(|status| !status.is_informational()).unwrap_or(StatusCode::FORBIDDEN);
     let mut headers = HeaderMap::new();
     super::write(&answered(&denied.headers), &mut headers);
-    Said::No(Answer::Page(status, headers, denied.body))
+    let has_page = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    Said::No(Answer::Page(status, headers, if has_page { denied.body } else { Bytes::new() }))
 }
 
 fn permit(ok: &messages::OkHttpResponse) -> Permit {
