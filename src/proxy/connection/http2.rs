@@ -14,6 +14,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -79,6 +80,10 @@ where
     (Rc::into_inner(io).map(RefCell::into_inner), ended)
 }
 
+/// Streams that were answered before their body had come are remembered for a while, for the rest of it is on its way: what
+/// comes for one that is forgotten is a mistake of the client's, and those are counted.
+const ANSWERED_EARLY: (usize, Duration) = (1_000, Duration::from_secs(5));
+
 fn builder(limits: &Limits) -> server::Builder {
     let http2 = &limits.http2;
     let mut builder = server::Builder::new();
@@ -89,6 +94,8 @@ fn builder(limits: &Limits) -> server::Builder {
         .max_frame_size(16 << 10)
         .max_pending_accept_reset_streams(http2.resets)
         .max_local_error_reset_streams(Some(http2.resets))
+        .max_concurrent_reset_streams(ANSWERED_EARLY.0)
+        .reset_stream_duration(ANSWERED_EARLY.1)
         .initial_window_size(http2.stream_window)
         .initial_connection_window_size(http2.window)
         .max_send_buffer_size(Lane::PIECE)

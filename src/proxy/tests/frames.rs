@@ -372,3 +372,22 @@ async fn a_silent_client_is_asked_whether_it_lives() {
     }
     assert!(pings > 0, "it was closed without being asked");
 }
+
+#[tokio::test]
+async fn bodies_that_come_after_their_answers_do_not_close_the_connection() {
+    let (proxy, _server) = start().await;
+    let mut client = Frames::connect(&proxy).await;
+    let streams = || (0..120).map(|number| number * 2 + 1);
+    for stream in streams() {
+        let head =
+            block(&[(":method", "TRACE"), (":scheme", "http"), (":path", "/"), (":authority", "a.test")]);
+        client.send(frame(HEADERS, END_HEADERS, stream, &head)).await;
+        assert_eq!(client.fate(stream).await, "answer", "405");
+    }
+    // They were on their way when the answers came.
+    for stream in streams() {
+        client.send(frame(DATA, END_STREAM, stream, b"late")).await;
+    }
+    client.send(frame(HEADERS, WHOLE, 1001, &block(&getting("/next")))).await;
+    assert_eq!(client.fate(1001).await, "200");
+}

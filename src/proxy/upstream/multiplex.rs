@@ -159,6 +159,8 @@ impl Shared {
     /// Requests on a connection, however many the endpoint would take: what one of them is behind must not hold up the
     /// others, so the connection's window has room for all.
     const MOST: usize = 100;
+    /// Requests that were given up are remembered for a while: what of their responses is on its way is no mistake.
+    const GIVEN_UP: (usize, Duration) = (1_000, Duration::from_secs(5));
     const STREAM_WINDOW: u32 = 256 << 10;
     const WINDOW: u32 = 100 * Self::STREAM_WINDOW;
 
@@ -175,7 +177,8 @@ impl Shared {
             .max_frame_size(16 << 10)
             .max_header_list_size(64 << 10)
             .max_send_buffer_size(64 << 10)
-            .max_concurrent_reset_streams(Self::MOST)
+            .max_concurrent_reset_streams(Self::GIVEN_UP.0)
+            .reset_stream_duration(Self::GIVEN_UP.1)
             .max_local_error_reset_streams(Some(Self::MOST));
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| Failure::Broken(io::Error::other(error)))?;
