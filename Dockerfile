@@ -35,6 +35,8 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY src src
+# The checks of documents are made from it.
+COPY schema schema
 RUN RUSTFLAGS="-C target-feature=+crt-static" \
     cargo build --release --locked --bin portolan --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && mkdir -p /out/state \

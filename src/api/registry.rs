@@ -263,8 +263,13 @@ fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, InvalidObject> {
             annotations.remove(LAST_APPLIED);
         }
     }
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| InvalidObject { pointer: pointer(error.path()), message: error.inner().to_string() })
+    // Where an error is costs more than all else of reading, and few documents have one.
+    T::deserialize(&value).or_else(|_| {
+        serde_path_to_error::deserialize(value).map_err(|error| InvalidObject {
+            pointer: pointer(error.path()),
+            message: error.inner().to_string(),
+        })
+    })
 }
 
 fn write<T: Serialize>(object: &T) -> Map<String, Value> {

@@ -252,20 +252,9 @@ impl<'a> Backends<'a> {
             let conditions = self.policies.conditions(policy, is_lost.then(|| words::joined(missing)));
             backend_tls::status(conditions, self.gateways_of(policy))
         };
-        let policies = self.snapshot.resources.iter().filter_map(|(id, resource)| match resource {
-            Resource::BackendTlsPolicy(policy) => Some((id.clone(), status(policy))),
-            Resource::GatewayClass(_)
-            | Resource::Gateway(_)
-            | Resource::ListenerSet(_)
-            | Resource::HttpRoute(_)
-            | Resource::ReferenceGrant(_)
-            | Resource::Service(_)
-            | Resource::Backend(_)
-            | Resource::Unserved(_)
-            | Resource::Secret(_)
-            | Resource::ConfigMap(_)
-            | Resource::Certificate(_)
-            | Resource::Passive(_) => None,
+        let policies = self.snapshot.of_kind(Kind::BackendTlsPolicy).filter_map(|(id, resource)| {
+            let Resource::BackendTlsPolicy(policy) = resource else { return None };
+            Some((id.clone(), status(policy)))
         });
         policies.collect()
     }

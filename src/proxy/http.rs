@@ -17,6 +17,7 @@ mod record;
 mod refusal;
 mod retry;
 mod session;
+mod upload;
 
 use std::{cell::Cell, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
 
@@ -33,7 +34,6 @@ use super::{
 use crate::{model::HttpMatch, route};
 pub(super) use auth::Auth;
 use auth::Permits;
-use body::Upload;
 pub(super) use body::{Body, RequestBody};
 use check::{Scope, Target};
 use early::Verdict;
@@ -52,6 +52,7 @@ use refusal::{Media, Refusal};
 pub(super) use retry::{Budget, Budgets};
 pub use session::SessionKey;
 pub(super) use session::{Home, Sessions};
+use upload::Upload;
 
 /// A request that was checked, as it is kept until there is an answer: a failed try may need it again.
 struct Asked<'a> {

@@ -198,34 +198,16 @@ impl Member<'_> {
 
 /// The resource, with what a document cannot say: which containers exactly, and that it attaches anywhere.
 fn object(document: &api::Object, origin: &Origin, group: &Group<'_>) -> Result<Object, String> {
-    let resource = convert::resource(document, origin.clone(), 1).map_err(|violations| {
+    let mut resource = convert::resource(document, origin.clone(), 1).map_err(|violations| {
         violations.first().map_or_else(String::new, |violation| violation.message.clone())
     })?;
-    let resource = match resource {
-        Resource::HttpRoute(route) => {
-            let mut route = Arc::unwrap_or_clone(route);
-            let keeps_out = is_kept_from_defaults(document);
-            route.attaches_anywhere = route.parents.is_empty() && !keeps_out;
-            route.uses_default_gateways |= route.attaches_anywhere;
-            Resource::HttpRoute(Arc::new(route))
-        }
-        Resource::Backend(backend) => {
-            let mut backend = Arc::unwrap_or_clone(backend);
-            backend.endpoints = group.members.iter().map(endpoint).collect();
-            Resource::Backend(Arc::new(backend))
-        }
-        other @ (Resource::GatewayClass(_)
-        | Resource::Gateway(_)
-        | Resource::ReferenceGrant(_)
-        | Resource::BackendTlsPolicy(_)
-        | Resource::Service(_)
-        | Resource::ListenerSet(_)
-        | Resource::Unserved(_)
-        | Resource::Secret(_)
-        | Resource::ConfigMap(_)
-        | Resource::Certificate(_)
-        | Resource::Passive(_)) => other,
-    };
+    if let Resource::HttpRoute(route) = &mut resource {
+        let route = Arc::make_mut(route);
+        route.attaches_anywhere = route.parents.is_empty() && !is_kept_from_defaults(document);
+        route.uses_default_gateways |= route.attaches_anywhere;
+    } else if let Resource::Backend(backend) = &mut resource {
+        Arc::make_mut(backend).endpoints = group.members.iter().map(endpoint).collect();
+    }
     Ok(Object { resource, manifest: text(document, group).into() })
 }
 

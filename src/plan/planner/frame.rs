@@ -130,26 +130,18 @@ fn leads_to(resource: &Resource, versions: &[&Workload]) -> bool {
         EndpointTarget::ContainerNamed { name, .. } => any(&|workload| workload.name == *name),
         EndpointTarget::Container { id, .. } => any(&|workload| workload.id == *id),
     };
-    match resource {
-        Resource::Backend(backend) => backend.endpoints.iter().any(|endpoint| is_target(&endpoint.target)),
-        Resource::Service(service) => match &service.kind {
+    if let Resource::Backend(backend) = resource {
+        backend.endpoints.iter().any(|endpoint| is_target(&endpoint.target))
+    } else if let Resource::Service(service) = resource {
+        match &service.kind {
             ServiceKind::ExternalName(_) => false,
             ServiceKind::Selector(labels) => {
                 let selector = LabelSelector { labels: labels.clone(), requirements: Vec::new() };
                 any(&|workload| selector.matches(&workload.labels))
             }
-        },
-        Resource::GatewayClass(_)
-        | Resource::Gateway(_)
-        | Resource::HttpRoute(_)
-        | Resource::ReferenceGrant(_)
-        | Resource::BackendTlsPolicy(_)
-        | Resource::ListenerSet(_)
-        | Resource::Unserved(_)
-        | Resource::Secret(_)
-        | Resource::ConfigMap(_)
-        | Resource::Certificate(_)
-        | Resource::Passive(_) => false,
+        }
+    } else {
+        false
     }
 }
 

@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use super::{
     Answer, Asked, RequestBody,
-    body::Uncollected,
     early::Verdict,
     fields::{self, Onward},
     forward::{self, Unanswered},
     message::Message,
     mirror::discard,
     refusal::Refusal,
+    upload::Uncollected,
 };
 use crate::{
     model::{AuthProtocol, ExternalAuth},

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, time::Duration, time::SystemTime};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use tokio::time::Instant;
 
-use super::{body::Upload, fields::Client};
+use super::{fields::Client, upload::Upload};
 use crate::{
     proxy::{
         connection::{Connection, End, Lane},
