@@ -17,6 +17,7 @@ mod tree;
 
 pub use balance::{Auth, Choice, Mirror, Target, Weighted};
 pub use builder::{Attachment, ListenerKey, ListenerSpec, TableBuilder};
+pub use matching::tells_of_client;
 pub use table::{
     Address, Backend, Conflict, Endpoint, Found, Identity, Listener, Request, Rule, Socket, Table,
 };

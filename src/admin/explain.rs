@@ -13,7 +13,7 @@ use crate::{
     route::{
         Choice, Listener, Request, Rule, Socket, Table,
         explain::{Candidate, Described, Explanation, Verdict},
-        path,
+        path, tells_of_client,
     },
 };
 use backends::{render_choice, timeouts};
@@ -40,7 +40,10 @@ struct Asked {
     port: Option<u16>,
     path: String,
     query: Option<String>,
+    /// As a backend gets them, as far as can be known.
     headers: HeaderMap,
+    /// Fields of the question that only a trusted proxy may send.
+    told: Vec<HeaderName>,
 }
 
 /// What runs, and the time in seconds since 1970.
@@ -64,12 +67,12 @@ pub fn explain(table: &Table, (report, now): (&Report, i64), query: &Query) -> R
         out["answer"] = json!({"status": null, "why": nothing_listens(table, &asked)});
         return Ok(out);
     };
-    let explanation = socket.explain(&asked.request(&path));
+    let explanation = socket.explain(&asked.request(&path::decoded(&path)));
     out["socket"] = address.to_string().into();
     let preflight = explanation.preflight_for.as_ref().map(|method| {
         format!("a CORS preflight is answered by the rule of the {method} request that it asks about")
     });
-    let note: Vec<String> = note.into_iter().chain(preflight).collect();
+    let note: Vec<String> = note.into_iter().chain(preflight).chain(asked.not_believed()).collect();
     out["note"] = if note.is_empty() { Value::Null } else { note.join("; ").into() };
     out["listeners"] =
         explanation.listeners.iter().map(|(listener, verdict)| render_listener(listener, verdict)).collect();
@@ -106,16 +109,31 @@ impl Asked {
                 HeaderValue::try_from(value.trim()).map_err(|_| format!("`{name}` has no valid value"))?;
             headers.append(name, value);
         }
+        // What a stranger says of itself chooses no route.
+        let told: Vec<HeaderName> =
+            headers.keys().filter(|name| tells_of_client(name.as_str())).cloned().collect();
+        for name in &told {
+            headers.remove(name);
+        }
         // As a client does: what it says it wants is the host, wherever it connects to.
         let said = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let host = said.as_deref().or_else(|| uri.host()).unwrap_or_default();
         let host = if host.starts_with('[') { host } else { host.split(':').next().unwrap_or_default() };
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let port = uri.port_u16();
+        let scheme = if https { "https" } else { "http" };
+        headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+        let (usual, shown) = (if https { 443 } else { 80 }, &host);
+        headers.insert("x-forwarded-port", HeaderValue::from(port.unwrap_or(usual)));
+        if let Ok(host) = HeaderValue::try_from(shown) {
+            headers.insert("x-forwarded-host", host);
+        }
         Ok(Self {
+            told,
             method,
             https,
             host,
-            port: uri.port_u16(),
+            port,
             path: if uri.path().is_empty() { "/".to_owned() } else { uri.path().to_owned() },
             query: uri.query().map(str::to_owned),
             headers,
@@ -130,6 +148,17 @@ impl Asked {
             method: &self.method,
             headers: &self.headers,
         }
+    }
+
+    /// Which fields of the question do not count, in words.
+    fn not_believed(&self) -> Option<String> {
+        let names: Vec<String> = self.told.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} counts only from an address of `trustedProxies`; this is what happens to anybody else's request",
+                names.join(", ")
+            )
+        })
     }
 
     fn is_preflight(&self) -> bool {

@@ -127,7 +127,9 @@ fn split(origin: &str) -> Option<(&'static str, &str, u16)> {
         }
         None => (rest, default),
     };
-    let is_host = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
+    // Nothing that a browser, or whoever reads the answer, could take for the end of the host.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*[]:".contains(&byte);
+    let is_host = !host.is_empty() && host.bytes().all(fits);
     is_host.then_some((scheme, host, port))
 }
 
@@ -147,6 +149,11 @@ mod tests {
             ("https://a.test", "http://a.test", false),
             ("https://a.test", "https://a.test:8443", false),
             ("https://a.test", "https://b.a.test", false),
+            ("https://*.a.test", "https://evil.test%2f.a.test", false),
+            ("https://*.a.test", "https://evil.test\\.a.test", false),
+            ("https://*.a.test", "https://evil.test\t.a.test", false),
+            ("https://*.a.test", "https://evil.test;.a.test", false),
+            ("http://[::1]:80", "http://[::1]", true),
             ("https://a.test", "https://a.test.evil.test", false),
             ("https://a.test", "null", false),
             ("https://a.test", "https://a.test/", false),

@@ -187,6 +187,7 @@ fn check(
     if wants == Wants::WebSocket && (!connection.opaque.get() || !incoming.is_end_stream()) {
         return Err(Refusal::Upgrade);
     }
+    check::complete(head);
     let upload = (!incoming.is_end_stream()).then(|| Upload::new(incoming));
     Ok((target, upload, wants))
 }
@@ -194,6 +195,7 @@ fn check(
 fn check_http2(worker: &Worker, head: &mut Parts, incoming: Incoming) -> Result<Checked, Refusal> {
     let wants = adopt::adopt(head, worker.config.limits.http2.fields)?;
     let target = Target::of(head)?;
+    check::complete(head);
     adopt::to_origin_form(head);
     if wants == Wants::WebSocket {
         adopt::ask_for_websocket(head, [worker.random(), worker.random()]);
@@ -293,17 +295,17 @@ async fn exchange(
                     tries.pause(worker).await?;
                     continue;
                 }
-                let blame = |refusal: &Refusal| tries.blame(worker, (backend, slot), refusal);
-                if response.status == StatusCode::SWITCHING_PROTOCOLS {
-                    return switch(connection, record.lane(), asked, response, exchange).inspect_err(blame);
+                let mut blame = |refusal: &Refusal| tries.blame(worker, (backend, slot), refusal);
+                let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
+                if !is_switch {
+                    asked.refuse_false_tunnel(record, response.status).inspect_err(&mut blame)?;
+                    strip_received(&mut response);
                 }
-                asked.refuse_false_tunnel(record, response.status).inspect_err(blame)?;
-                strip_received(&mut response);
                 asked.permits.tell(&mut response);
                 filters::response_headers(rule.filters(choice), &mut response);
-                if let Some(sessions) = &rule.sessions {
-                    let here = (choice.index, &slot.endpoint.address);
-                    sessions.greet(home, here, connection.scheme, response.headers_mut());
+                rule.greet(home, (choice, slot), connection.scheme, &mut response);
+                if is_switch {
+                    return switch(connection, record.lane(), asked, response, exchange).inspect_err(blame);
                 }
                 return Ok(Answer::Response(response, exchange, tries.deadline()));
             }
@@ -350,12 +352,18 @@ fn find(
     record: &mut Record,
     asked: &Asked<'_>,
 ) -> Result<Routed, Refusal> {
+    let given = &asked.head.headers;
+    // What a stranger says of itself chooses no route. Nearly no route looks at that.
+    let known = worker.reads_client().then(|| {
+        let port = HeaderValue::from(connection.socket.port());
+        Onward::new(given, peer(worker, connection, &port), asked.client).known()
+    });
     let request = route::Request {
         host: asked.target.host(),
-        path: asked.target.path(),
+        path: &route::path::decoded(asked.target.path()),
         query: asked.head.uri.query(),
         method: &asked.head.method,
-        headers: &asked.head.headers,
+        headers: known.as_ref().unwrap_or(given),
     };
     worker.route(connection, &request).map_err(|unrouted| {
         let (series, refusal) = match unrouted {

@@ -16,6 +16,7 @@ mod interim;
 mod introduced;
 mod lifecycle;
 mod mirrors;
+mod readings;
 mod records;
 mod retries;
 mod sessions;

@@ -123,6 +123,11 @@ impl Worker {
         self.cache.borrow_mut().route(self, &self.table.load(), connection, request)
     }
 
+    /// Whether some route looks at a field that tells of the client.
+    pub(super) fn reads_client(&self) -> bool {
+        self.table.load().reads_client()
+    }
+
     /// Whether connections of a socket begin with a handshake.
     pub(super) fn is_secure(&self, socket: &SocketAddr) -> bool {
         self.table.load().socket(socket).is_some_and(route::Socket::is_secure)

@@ -1,7 +1,6 @@
 //! Compiles listeners and the routes attached to them into a table.
 
 use std::{
-    borrow::Cow,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -186,7 +185,7 @@ fn wider(socket: SocketAddr) -> impl Iterator<Item = SocketAddr> {
     v4.into_iter().chain(v6)
 }
 
-/// Paths are compared in canonical form, so a route's own gets it too.
+/// Paths are compared in canonical form and decoded, so a route's own gets it too.
 fn canonical(matches: &HttpMatch) -> HttpMatch {
     let mut matches = matches.clone();
     match &mut matches.path {
@@ -198,8 +197,11 @@ fn canonical(matches: &HttpMatch) -> HttpMatch {
 }
 
 fn canonicalize(path: &mut Arc<str>) {
-    if let Ok(Cow::Owned(canonical)) = path::canonical(path) {
-        *path = canonical.into();
+    if let Ok(canonical) = path::canonical(path)
+        && let decoded = path::decoded(&canonical)
+        && *decoded != **path
+    {
+        *path = decoded.into();
     }
 }
 

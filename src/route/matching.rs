@@ -7,6 +7,13 @@ use percent_encoding::percent_decode_str;
 
 use crate::model::{HeaderMatch, QueryMatch, ValueMatch};
 
+/// Whether a field tells where a request came from. Routes and backends believe it, so that only those whose word is
+/// taken may send it.
+pub fn tells_of_client(name: &str) -> bool {
+    name.starts_with("x-forwarded-")
+        || matches!(name, "forwarded" | "x-forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
+}
+
 /// A header that occurs several times counts as one with its values joined by commas (RFC 9110 section 5.3).
 pub(super) fn header(expected: &HeaderMatch, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(&expected.name).iter();

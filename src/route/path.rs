@@ -1,9 +1,13 @@
-//! The one canonical form of a path: what routes are matched on, what filters edit and what the backend sees.
+//! The one canonical form of a path: what filters edit, what the backend sees, and what routes are matched on as soon as
+//! it is [`decoded`].
 //!
 //! Why one form: a proxy that matches on one reading of a path and forwards another can be led around its own rules
-//! (`/public/%2e%2e/admin`). Here the text that was matched is the text that is sent.
+//! (`/public/%2e%2e/admin`). Here elements are the same for all. Within an element a backend reads `%40` as `@`, so
+//! routes do too; it is sent on as it came, because `;` or `+` may mean something to a backend that `%3B` does not.
 
 use std::borrow::Cow;
+
+use memchr::memchr;
 
 /// Why a path is refused with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +55,32 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
         path.push('/');
     }
     Ok(Cow::Owned(path))
+}
+
+/// A canonical path as routes are matched on it: escapes of what a path may hold as it is are decoded.
+pub fn decoded(canonical: &str) -> Cow<'_, str> {
+    if memchr(b'%', canonical.as_bytes()).is_none() {
+        return Cow::Borrowed(canonical);
+    }
+    let mut path = String::with_capacity(canonical.len());
+    let mut rest = canonical;
+    while let Some((before, after)) = rest.split_once('%') {
+        path.push_str(before);
+        let digits =
+            after.as_bytes().first_chunk().and_then(|[high, low]| hex_value(*high).zip(hex_value(*low)));
+        match digits.map(|(high, low)| high << 4 | low) {
+            Some(byte) if is_path_byte(byte) => {
+                path.push(byte.into());
+                rest = &after[2..];
+            }
+            Some(_) | None => {
+                path.push('%');
+                rest = after;
+            }
+        }
+    }
+    path.push_str(rest);
+    Cow::Owned(path)
 }
 
 /// Whether every byte may stand as it is and no segment is empty, `.` or `..`, apart from an empty last one.
@@ -134,14 +164,24 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
 
 /// Puts `replacement` in the place of the first `prefix` (without its trailing slash) of `path`: slashes at the seam are
 /// never doubled and the result is never empty (Gateway API, `HTTPPathModifier.replacePrefixMatch`).
+///
+/// The prefix has matched, so that many elements go; in the path they may be written otherwise.
 pub fn replace_prefix(path: &str, prefix: &str, replacement: &str) -> String {
-    let rest = path.strip_prefix(prefix).unwrap_or(path);
+    let elements = prefix.matches('/').count();
+    let rest = path.match_indices('/').nth(elements).map_or("", |(end, _)| &path[end..]);
     let front = replacement.strip_suffix('/').unwrap_or(replacement);
     let replaced = format!("{front}{rest}");
     match replaced.strip_prefix('/') {
         Some(_) => replaced,
         None => format!("/{replaced}"),
     }
+}
+
+/// The prefix that stands at the front of a path after [`replace_prefix`] with this replacement.
+pub fn as_prefix(replacement: &str) -> String {
+    let replaced = replace_prefix("", "", replacement);
+    let canonical = canonical(&replaced).map_or(replaced.clone(), Cow::into_owned);
+    canonical.trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use std::{
 
 use http::{HeaderMap, Method, header};
 
-use super::{Auth, Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, tree::PathTree};
+use super::{
+    Auth, Mirror, Target, Tls, Weighted, builder::Order, index::HostIndex, matching::tells_of_client,
+    tree::PathTree,
+};
 use crate::model::{
     BackendPolicy, CertifiedKey, EndpointTls, HttpFilter, HttpMatch, PathMatch, Retry, Scheme, Session,
     Timeouts, ValueMatch,
@@ -28,6 +31,8 @@ pub struct Table {
 pub(super) struct Members {
     backends: BTreeSet<Arc<str>>,
     endpoints: BTreeSet<Identity>,
+    /// See [`Table::reads_client`].
+    reads_client: bool,
 }
 
 /// What makes connections to an endpoint interchangeable: where they go, and who is believed at the other end.
@@ -77,11 +82,12 @@ pub(super) struct Entry {
 pub struct Request<'a> {
     /// Lower case, without port and trailing dot.
     pub host: &'a str,
-    /// In canonical form ([`super::path::canonical`]).
+    /// In canonical form, decoded ([`super::path::canonical`], [`super::path::decoded`]).
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
     pub method: &'a Method,
+    /// What tells of the client ([`super::tells_of_client`]) as a backend gets it, not as anybody may have sent it.
     pub headers: &'a HeaderMap,
 }
 
@@ -187,6 +193,11 @@ impl Table {
         self.members.endpoints.contains(identity)
     }
 
+    /// Whether some match looks at a field that tells of the client.
+    pub fn reads_client(&self) -> bool {
+        self.members.reads_client
+    }
+
     /// Whether some rule leads to a backend of this name.
     pub fn has_backend(&self, name: &str) -> bool {
         self.members.backends.contains(name)
@@ -201,14 +212,18 @@ impl Members {
         let mut met = BTreeSet::new();
         for listener in listeners {
             let (mut last, client) = (None, listener.client.as_ref());
-            for target in listener.rules().flat_map(|(_, rule)| rule.targets()) {
-                let Target::Backend(backend) = target else { continue };
-                // Most rules lead where the one before does.
-                if last.replace(Arc::as_ptr(backend)) != Some(Arc::as_ptr(backend))
-                    && met.insert((&backend.name, client))
-                {
-                    members.backends.insert(backend.name.clone());
-                    members.endpoints.extend(backend.endpoints.iter().map(|one| one.identity(client)));
+            for (matches, rule) in listener.rules() {
+                let mut names = matches.headers.iter().map(|header| header.name.as_str());
+                members.reads_client |= names.any(tells_of_client);
+                for target in rule.targets() {
+                    let Target::Backend(backend) = target else { continue };
+                    // Most rules lead where the one before does.
+                    if last.replace(Arc::as_ptr(backend)) != Some(Arc::as_ptr(backend))
+                        && met.insert((&backend.name, client))
+                    {
+                        members.backends.insert(backend.name.clone());
+                        members.endpoints.extend(backend.endpoints.iter().map(|one| one.identity(client)));
+                    }
                 }
             }
         }

@@ -41,8 +41,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 impl ClientIo {
     /// An answer that is written as a whole.
     const SMALL: usize = 2048;
-    /// Completes every line and head, and is valid nowhere.
-    const SUBSTITUTE: &'static [u8] = b"\0\r\n\r\n";
+    /// Completes every line and head, and is valid nowhere: after a CR that belongs to no line's end not even in an
+    /// extension of a chunk, which may hold anything else.
+    const SUBSTITUTE: &'static [u8] = b"\r\0\r\n\r\n";
 
     pub(super) fn new(stream: Transport, connection: Rc<Connection>) -> Self {
         Self { stream, connection, scanner: Framing::Opening(Vec::new()) }

@@ -5,7 +5,8 @@
 mod tests;
 
 use h2::ext::Protocol;
-use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use memchr::memchr;
 
 use super::{Wants, refusal::Refusal};
 
@@ -14,6 +15,9 @@ use super::{Wants, refusal::Refusal};
 pub(super) fn adopt(head: &mut Parts, most_fields: usize) -> Result<Wants, Refusal> {
     if head.headers.len() > most_fields {
         return Err(Refusal::Fields);
+    }
+    if !head.headers.iter().all(|(name, value)| is_sendable(name, value)) {
+        return Err(Refusal::Field);
     }
     let wants = match (&head.method, head.extensions.get::<Protocol>()) {
         (&Method::CONNECT, Some(protocol)) if protocol.as_str().eq_ignore_ascii_case("websocket") => {
@@ -25,7 +29,7 @@ pub(super) fn adopt(head: &mut Parts, most_fields: usize) -> Result<Wants, Refus
     };
     let lengths = head.headers.get_all(header::CONTENT_LENGTH);
     if lengths.iter().nth(1).is_some()
-        || lengths.iter().any(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+        || lengths.iter().any(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit))
     {
         return Err(Refusal::Length);
     }
@@ -41,6 +45,14 @@ pub(super) fn adopt(head: &mut Parts, most_fields: usize) -> Result<Wants, Refus
     }
     join_cookies(&mut head.headers);
     Ok(wants)
+}
+
+/// Whether a field means the same in HTTP/1: a parser of that trims what is around a value, and takes no quote for a name
+/// (RFC 9113 section 8.2.1).
+fn is_sendable(name: &HeaderName, value: &HeaderValue) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    !is_blank(bytes.first()) && !is_blank(bytes.last()) && memchr(b'"', name.as_str().as_bytes()).is_none()
 }
 
 /// A cookie may come in parts, of which HTTP/1 knows nothing (RFC 9113 section 8.2.3).

@@ -21,6 +21,7 @@ use super::{
     Answer, Asked, RequestBody,
     early::Verdict,
     fields::{self, Onward},
+    filters::remove,
     forward::{self, Unanswered},
     message::Message,
     mirror::discard,
@@ -34,6 +35,7 @@ use crate::{
         upstream::{Ask, Backend, Exchange, Failure, Outcome, Picked, Protocol, Slot, Visit},
         worker::Worker,
     },
+    route::tells_of_client,
 };
 
 /// A service that is asked.
@@ -108,6 +110,14 @@ const ENDPOINTS: usize = 3;
 // === impl Question ===
 
 impl Question<'_> {
+    /// Why there is no answer at `until`: the time of the whole request is over, or that of the service.
+    fn late(&self, until: Instant, service: &str) -> Refusal {
+        match self.whole {
+            Some((whole, time)) if whole <= until => Refusal::Timeout(time),
+            Some(_) | None => unasked(service, &"it did not answer in time"),
+        }
+    }
+
     /// When there must be an answer, if the service is asked now.
     fn until(&self, now: Instant) -> Instant {
         self.whole.map_or(now + TIME, |(whole, _)| whole.min(now + TIME))
@@ -140,7 +150,7 @@ impl Permits {
             let until = question.until(Instant::now());
             let (response, exchange) =
                 answer(worker, (&auth.spec, backend), (asked, &body), (question, until)).await?;
-            match auth.judge(worker, response, exchange, until).await? {
+            match auth.judge(worker, response, exchange, (question, until)).await? {
                 Said::Yes(permit) => self.0.borrow_mut().push((auth.spec.clone(), Rc::new(permit))),
                 Said::No(answer) => return Ok(Verdict::Answer(Box::new(answer))),
             }
@@ -207,18 +217,6 @@ fn write(changes: &[Change], headers: &mut HeaderMap) {
     }
 }
 
-/// Removes a field, under whatever name a backend may take for the same.
-fn remove(headers: &mut HeaderMap, name: &HeaderName) {
-    headers.remove(name);
-    let plain = |name: &HeaderName| name.as_str().replace('_', "-");
-    let is_alias =
-        |other: &&HeaderName| other.as_str().len() == name.as_str().len() && plain(other) == plain(name);
-    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
-    for alias in aliases {
-        headers.remove(alias);
-    }
-}
-
 /// Whether a field of an answer can be one of the request: not what is about the answer itself, how a message is framed,
 /// or what only we say.
 fn may_pass(name: &HeaderName) -> bool {
@@ -240,7 +238,7 @@ fn may_pass(name: &HeaderName) -> bool {
     !is_about_answer
         && !name.starts_with("content-")
         && !name.starts_with("proxy-")
-        && !fields::tells_of_client(name)
+        && !tells_of_client(name)
         && name != fields::X_REQUEST_ID.as_str()
 }
 
@@ -312,7 +310,7 @@ async fn answer(
                 failed.push(slot.endpoint.clone());
                 last = Some(failure);
             }
-            Err(_) => return Err(unasked(&backend.name, &"it did not answer in time")),
+            Err(_) => return Err(question.late(until, &backend.name)),
         }
     }
     Err(match last {
@@ -360,7 +358,7 @@ impl Auth {
         worker: &Worker,
         mut response: Received,
         mut exchange: Exchange,
-        until: Instant,
+        (question, until): (&Question<'_>, Instant),
     ) -> Result<Said, Refusal> {
         let service = self.backend.as_ref().map_or("", |backend| &backend.name);
         match &self.spec.protocol {
@@ -381,7 +379,7 @@ impl Auth {
                 match read {
                     Ok(Ok(answer)) => Ok(by_grpc::said(answer)),
                     Ok(Err(why)) => Err(unasked(service, &why)),
-                    Err(_) => Err(unasked(service, &"it did not answer in time")),
+                    Err(_) => Err(question.late(until, service)),
                 }
             }
         }

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use memchr::memchr;
 
 use super::refusal::Refusal;
-use crate::route::path;
+use crate::route::path::{self, InvalidPath};
 
 /// A head that passed. It borrows nothing from the head, which is edited on its way to the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Resource,
-    /// `OPTIONS *`: the server itself.
+    /// `OPTIONS *`, or no hop is left: the server itself.
     Server,
 }
 
@@ -62,16 +62,28 @@ impl Target {
             Method::CONNECT | Method::TRACE => return Err(Refusal::Method),
             _ => {}
         }
+        if !matches!(head.uri.scheme_str(), None | Some("http" | "https")) {
+            return Err(Refusal::Host("the target is of a scheme that is not served here"));
+        }
         let host = host(head)?;
         let raw = head.uri.path();
-        let (path, scope) = match (raw, &head.method) {
-            ("*", &Method::OPTIONS) => (PathText::Changed("/".to_owned()), Scope::Server),
-            _ => match path::canonical(raw).map_err(Refusal::Path)? {
-                Cow::Borrowed(_) => (PathText::Canonical(head.uri.clone()), Scope::Resource),
-                Cow::Owned(path) => (PathText::Changed(path), Scope::Resource),
+        // A query alone: behind the authority of HTTP/1 it means the root (RFC 9112 section 3.2.1); HTTP/2 has no such.
+        let lacks_path = head.uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?'));
+        let path = match (raw, &head.method) {
+            ("*", &Method::OPTIONS) => {
+                let path = PathText::Changed("/".to_owned());
+                return Ok(Self { host, path, scope: Scope::Server });
+            }
+            (_, _) if lacks_path && head.version == Version::HTTP_2 => {
+                return Err(Refusal::Path(InvalidPath::NotAbsolute));
+            }
+            (_, _) if lacks_path => PathText::Changed("/".to_owned()),
+            (_, _) => match path::canonical(raw).map_err(Refusal::Path)? {
+                Cow::Borrowed(_) => PathText::Canonical(head.uri.clone()),
+                Cow::Owned(path) => PathText::Changed(path),
             },
         };
-        Ok(Self { host, path, scope })
+        Ok(Self { host, path, scope: scope(head) })
     }
 
     /// Lower case, without port and trailing dot.
@@ -96,6 +108,33 @@ impl Target {
     /// Whether the client wrote the path in its canonical form.
     pub(super) fn is_path_unchanged(&self) -> bool {
         matches!(self.path, PathText::Canonical(_))
+    }
+}
+
+/// Who is asked about its options is whoever the client has counted out (RFC 9110 section 7.6.2).
+fn scope(head: &Parts) -> Scope {
+    let is_counted_out = head.method == Method::OPTIONS && hops_left(head) == Some(0);
+    if is_counted_out { Scope::Server } else { Scope::Resource }
+}
+
+/// How many more may forward the request, if its client has said so.
+fn hops_left(head: &Parts) -> Option<u32> {
+    let value = head.headers.get(header::MAX_FORWARDS)?.to_str().ok()?;
+    value.trim().parse().ok()
+}
+
+/// Makes a head that has passed one that can go on: it names its host, and one hop less is left to it.
+pub(super) fn complete(head: &mut Parts) {
+    if !head.headers.contains_key(header::HOST)
+        && let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::try_from(authority.as_str())
+    {
+        head.headers.insert(header::HOST, host);
+    }
+    if head.method == Method::OPTIONS
+        && let Some(left) = hops_left(head)
+    {
+        head.headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
 }
 

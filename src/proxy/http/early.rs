@@ -41,7 +41,9 @@ impl Asked<'_> {
         (rule, choice, facts): (&Rule, Option<&Choice>, &filters::Facts<'_>),
     ) -> Result<Verdict, Refusal> {
         let filters = choice.map_or(&[][..], |choice| rule.choice_filters(choice));
-        if let Some(answer) = self.cors(&rule.spec.filters).or_else(|| self.cors(filters)) {
+        // The rule's own filter is asked first about a preflight, so it has the word about what follows too.
+        let is_rules = rule.spec.filters.iter().any(|filter| matches!(filter, HttpFilter::Cors(_)));
+        if let Some(answer) = self.cors(if is_rules { &rule.spec.filters } else { filters }) {
             return Ok(Verdict::Answer(Box::new(answer)));
         }
         let auths = rule.auths.iter().chain(choice.into_iter().flat_map(|choice| &choice.auths));
@@ -49,13 +51,13 @@ impl Asked<'_> {
             Verdict::Pass => {}
             other @ (Verdict::Answer(_) | Verdict::Nobody(_)) => return Ok(other),
         }
-        if let Some(answer) = redirected_by(&rule.spec.filters, facts)? {
+        if let Some(answer) = redirected_by(&[], &rule.spec.filters, facts)? {
             return Ok(Verdict::Answer(answer));
         }
         if let Some(choice) = choice {
             record.chosen(choice.index);
         }
-        let redirect = redirected_by(filters, facts)?;
+        let redirect = redirected_by(&rule.spec.filters, filters, facts)?;
         Ok(redirect.map_or(Verdict::Pass, Verdict::Answer))
     }
 
@@ -95,9 +97,13 @@ impl Asked<'_> {
     }
 }
 
-/// Where a filter sends the client.
-fn redirected_by(filters: &[HttpFilter], facts: &filters::Facts<'_>) -> Result<Option<Box<Answer>>, Refusal> {
-    let redirect = filters::redirect(filters, facts).transpose()?;
+/// Where a filter sends the client, after the rewrites of those before it.
+fn redirected_by(
+    before: &[HttpFilter],
+    filters: &[HttpFilter],
+    facts: &filters::Facts<'_>,
+) -> Result<Option<Box<Answer>>, Refusal> {
+    let redirect = filters::redirect_after(before, filters, facts).transpose()?;
     Ok(redirect.map(|(redirect, location)| Box::new(redirected(redirect.status, location))))
 }
 

@@ -11,6 +11,7 @@ use memchr::memchr;
 use crate::{
     model::Cidr,
     proxy::{connection::Trust, received::Received},
+    route::tells_of_client,
 };
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -220,12 +221,6 @@ fn is_alias(name: &str) -> bool {
 
 // === the client ===
 
-/// Whether a field tells where a request came from.
-pub(super) fn tells_of_client(name: &str) -> bool {
-    name.starts_with("x-forwarded-")
-        || matches!(name, "forwarded" | "x-forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
-}
-
 impl<'a> Onward<'a> {
     pub(super) fn new(given: &'a HeaderMap, peer: Peer<'a>, client: &'a Client) -> Self {
         Self { given, peer, client }
@@ -254,6 +249,18 @@ impl<'a> Onward<'a> {
         let mut headers = HeaderMap::with_capacity(self.given.len() + Self::OURS);
         self.each(|name, value| {
             headers.append(name, value.clone());
+        });
+        headers
+    }
+
+    /// The fields as they came, but what tells of the client as it goes on.
+    pub(super) fn known(&self) -> HeaderMap {
+        let given = self.given.iter().filter(|(name, _)| !tells_of_client(name.as_str()));
+        let mut headers: HeaderMap = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.each(|name, value| {
+            if tells_of_client(name.as_str()) {
+                headers.append(name, value.clone());
+            }
         });
         headers
     }

@@ -6,6 +6,7 @@ mod tests;
 use std::{borrow::Cow, fmt::Write as _, num::NonZeroU16};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
+use memchr::memchr2;
 
 use super::refusal::Refusal;
 use crate::{
@@ -84,29 +85,86 @@ fn edited<'a>(edit: Option<&'a PathEdit>, facts: &Facts<'a>) -> Result<Cow<'a, s
     Ok(Cow::Owned(canonical.into_owned()))
 }
 
-/// What the filters make of a request's target: the first rewrite among them counts.
+/// What the filters make of a request's target, each of what the one before has made.
 pub(super) fn rewrite<'f>(
     filters: impl Iterator<Item = &'f HttpFilter>,
     facts: &Facts<'_>,
 ) -> Result<Option<Rewritten>, Refusal> {
+    let Some(Edited { host, path }) = edits(filters, facts)? else { return Ok(None) };
+    let host = host.map(|host| HeaderValue::try_from(host).map_err(|_| Refusal::Rewritten)).transpose()?;
+    let uri = path.map(|path| uri(&path.text, facts.query)).transpose()?;
+    Ok(Some(Rewritten { host, uri }))
+}
+
+/// The first redirect among `filters`, of what the rewrites of `before` have made of the request.
+pub(super) fn redirect_after<'f>(
+    before: &[HttpFilter],
+    filters: &'f [HttpFilter],
+    facts: &Facts<'_>,
+) -> Option<Result<(&'f Redirect, HeaderValue), Refusal>> {
+    let is_redirect = |filter: &HttpFilter| matches!(filter, HttpFilter::Redirect(_));
+    if !filters.iter().any(is_redirect) {
+        return None;
+    }
+    match edits(before.iter(), facts) {
+        Ok(None) => redirect(filters, facts),
+        Ok(Some(Edited { host, path })) => {
+            let host = host.as_deref().unwrap_or(facts.host);
+            let (path, prefix) = match &path {
+                Some(path) => (&*path.text, path.prefix.as_deref()),
+                None => (facts.path, facts.prefix),
+            };
+            redirect(filters, &Facts { host, path, prefix, ..*facts })
+        }
+        Err(refusal) => Some(Err(refusal)),
+    }
+}
+
+/// What is new of a target.
+#[derive(Default)]
+struct Edited {
+    host: Option<String>,
+    path: Option<EditedPath>,
+}
+
+struct EditedPath {
+    text: String,
+    /// What stands now for the prefix that matched.
+    prefix: Option<String>,
+}
+
+/// `None` where there is no rewrite among the filters.
+fn edits<'f>(
+    filters: impl Iterator<Item = &'f HttpFilter>,
+    facts: &Facts<'_>,
+) -> Result<Option<Edited>, Refusal> {
+    let mut made: Option<Edited> = None;
     for filter in filters {
-        match filter {
-            HttpFilter::Rewrite(Rewrite { hostname, path }) => {
-                let host = hostname.as_ref().map(|host| HeaderValue::try_from(host.as_str()));
-                let host = host.transpose().map_err(|_| Refusal::Rewritten)?;
-                let uri =
-                    path.is_some().then(|| uri(&edited(path.as_ref(), facts)?, facts.query)).transpose()?;
-                return Ok(Some(Rewritten { host, uri }));
-            }
-            HttpFilter::RequestHeaders(_)
-            | HttpFilter::ResponseHeaders(_)
-            | HttpFilter::Redirect(_)
-            | HttpFilter::Cors(_)
-            | HttpFilter::Mirror(_)
-            | HttpFilter::Auth(_) => {}
+        let HttpFilter::Rewrite(Rewrite { hostname, path }) = filter else { continue };
+        let made = made.get_or_insert_default();
+        if let Some(hostname) = hostname {
+            made.host = Some(hostname.as_str().to_owned());
+        }
+        if let Some(edit) = path {
+            made.path = Some(EditedPath::new(edit, made.path.as_ref(), facts)?);
         }
     }
-    Ok(None)
+    Ok(made)
+}
+
+impl EditedPath {
+    fn new(edit: &PathEdit, before: Option<&Self>, facts: &Facts<'_>) -> Result<Self, Refusal> {
+        let (path, prefix) = match before {
+            Some(before) => (&*before.text, before.prefix.as_deref()),
+            None => (facts.path, facts.prefix),
+        };
+        let text = edited(Some(edit), &Facts { path, prefix, ..*facts })?.into_owned();
+        let prefix = match edit {
+            PathEdit::ReplaceFull(_) => None,
+            PathEdit::ReplacePrefix(replacement) => prefix.map(|_| path::as_prefix(replacement)),
+        };
+        Ok(Self { text, prefix })
+    }
 }
 
 /// A new target; what is absent stays.
@@ -170,13 +228,30 @@ pub(super) fn response_headers<'f>(filters: impl Iterator<Item = &'f HttpFilter>
 
 fn edit(edit: &HeaderEdit, headers: &mut HeaderMap) {
     for (name, value) in edit.set.iter().filter(|(name, _)| is_editable(name)) {
+        remove(headers, name);
         headers.insert(name, value.clone());
     }
     for (name, value) in edit.add.iter().filter(|(name, _)| is_editable(name) && *name != header::HOST) {
         headers.append(name, value.clone());
     }
     for name in edit.remove.iter().filter(|name| is_editable(name) && **name != header::HOST) {
-        headers.remove(name);
+        remove(headers, name);
+    }
+}
+
+/// Removes a field, under whatever name a backend may take for the same: one that reads fields as CGI does knows no
+/// difference between `-` and `_`.
+pub(super) fn remove(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    let plain = |name: &HeaderName| name.as_str().replace('_', "-");
+    let is_alias = |other: &&HeaderName| {
+        other.as_str().len() == name.as_str().len()
+            && memchr2(b'-', b'_', other.as_str().as_bytes()).is_some()
+            && plain(other) == plain(name)
+    };
+    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+    for alias in aliases {
+        headers.remove(alias);
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Refusal {
     Path(InvalidPath),
     #[error("the head has too many fields")]
     Fields,
+    #[error("a field is not valid: its name holds a quote, or its value begins or ends with a blank")]
+    Field,
     #[error("the length of the body is not one number")]
     Length,
     #[error("the switch of protocols came with a body or over an old connection")]
@@ -95,7 +97,7 @@ pub(super) enum Media {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Host(_) | Self::Path(_) | Self::Length | Self::Upgrade | Self::Upload => {
+            Self::Host(_) | Self::Path(_) | Self::Field | Self::Length | Self::Upgrade | Self::Upload => {
                 StatusCode::BAD_REQUEST
             }
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -121,6 +123,7 @@ impl Refusal {
             Self::Host(_)
             | Self::Path(_)
             | Self::Fields
+            | Self::Field
             | Self::Length
             | Self::Upgrade
             | Self::Upload
@@ -156,7 +159,9 @@ impl Refusal {
             Self::Host(_) => "The request names no valid host.",
             Self::Path(_) => "The request's path is not valid.",
             Self::Fields => "The request's head is too large.",
-            Self::Length | Self::Upgrade | Self::Upload => "The request is not complete or not valid.",
+            Self::Field | Self::Length | Self::Upgrade | Self::Upload => {
+                "The request is not complete or not valid."
+            }
             Self::Long(_) => "The request's body is too long.",
             Self::Method => "This method is not allowed.",
             Self::Misdirected => "This connection is for another host.",

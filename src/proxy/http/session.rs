@@ -125,7 +125,7 @@ impl Sessions {
     }
 
     /// Tells a client that was elsewhere, or nowhere, what to carry from now on.
-    pub(super) fn greet(
+    pub(in crate::proxy) fn greet(
         &self,
         home: Option<&Home>,
         (choice, address): (usize, &Address),

@@ -103,3 +103,21 @@ async fn a_script_may_read_that_the_backend_is_down() {
     let reply = proxy.request("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\n\r\n").await;
     assert_eq!((reply.status, field(&reply.head, "access-control-allow-origin")), (503, Some("*")));
 }
+
+#[tokio::test]
+async fn of_two_filters_the_rules_own_has_the_word_about_preflight_and_request() {
+    let server = Server::echo().await;
+    let inner = Choice::new(1, backend(vec![endpoint(server.address)]), vec![cors("https://b.test")]);
+    let backends = Weighted::new(vec![inner]);
+    let both = Rule { filters: vec![cors("https://a.test")], backends, ..rule(backend(Vec::new())) };
+    let proxy = Proxy::start(config(), table(vec![("/", both)]));
+    for (origin, allowed) in [("https://a.test", Some("https://a.test")), ("https://b.test", None)] {
+        for request in [
+            PREFLIGHT.replace("https://a.test", origin),
+            format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n"),
+        ] {
+            let reply = proxy.request(&request).await;
+            assert_eq!(field(&reply.head, "access-control-allow-origin"), allowed, "{request}");
+        }
+    }
+}

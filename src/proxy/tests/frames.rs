@@ -40,6 +40,11 @@ async fn heads_that_are_not_valid_are_refused() {
         fields.push((":path", path));
         fields
     };
+    let scheme = |scheme: &'static str| {
+        let mut fields = getting("/");
+        fields.iter_mut().filter(|(name, _)| *name == ":scheme").for_each(|field| field.1 = scheme);
+        fields
+    };
     for fields in [
         with("X-Upper", "a"),
         with("x-a", "b\r\nx-c: d"),
@@ -57,6 +62,14 @@ async fn heads_that_are_not_valid_are_refused() {
         with("host", "b.test"),
         with("content-length", "5"),
         with("content-length", "+0"),
+        with("content-length", ""),
+        with("x-a", " b"),
+        with("x-a", "b "),
+        with("x-a", "\tb"),
+        with("x-a\"", "b"),
+        scheme(""),
+        scheme("ftp"),
+        scheme("javascript"),
         with(":path", "/again"),
         with(":unknown", "a"),
         with(":status", "200"),
@@ -68,6 +81,9 @@ async fn heads_that_are_not_valid_are_refused() {
         path(""),
         path("a"),
         path("*"),
+        path("?"),
+        path("?x"),
+        path("?/../admin"),
         path("/a%2fb"),
         path("/a b"),
         path("/a\r\nb"),

@@ -105,6 +105,14 @@ async fn a_bad_chunk_ends_the_request_on_both_sides() {
         "3\nabc\r\n0\r\n\r\n",
         "3;\nx\r\nabc\r\n0\r\n\r\n",
         "0\r\nA: b\n\r\n",
+        // What follows the size of a last chunk must not be taken for the end of the body.
+        "0;\n\r\n",
+        "0;\r\r\n",
+        "0;a\nb\r\n\r\n",
+        "0;\0\r\n\r\n",
+        "0;\u{80}\r\n\r\n",
+        &format!("0;{}\r\n\r\n", "x".repeat(300)),
+        "0\r\0\n\r\n",
     ] {
         let request = format!(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n{chunks}{}",

@@ -1,6 +1,9 @@
 //! WebSockets pass, and nothing else is smuggled through a switch of protocols.
 
+use http::{HeaderName, HeaderValue};
+
 use super::*;
+use crate::model::{HeaderEdit, Session, SessionCarrier};
 
 pub(super) const ASK: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Key: x\r\n\r\n";
@@ -134,4 +137,30 @@ async fn a_tunnel_lives_through_new_tables() {
     }
     client.send("still").await;
     assert_eq!(client.bytes(5).await, b"still");
+}
+
+#[tokio::test]
+async fn a_switch_is_edited_and_remembered_like_any_answer() {
+    let server = websocket(b"").await;
+    let edit = HeaderEdit {
+        set: vec![(HeaderName::from_static("x-set"), HeaderValue::from_static("new"))],
+        add: vec![(HeaderName::from_static("x-add"), HeaderValue::from_static("1"))],
+        remove: vec![HeaderName::from_static("upgrade")],
+    };
+    let carrier = SessionCarrier::Cookie { name: "s".into(), path: "/".into(), is_permanent: false };
+    let one = Rule {
+        filters: vec![HttpFilter::ResponseHeaders(edit)],
+        session: Some(Arc::new(Session { carrier, lifetime: None })),
+        ..rule(backend(vec![endpoint(server.address)]))
+    };
+    let proxy = Proxy::start(config(), table(vec![("/", one)]));
+    let mut client = proxy.connect().await;
+    client.send(ASK).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!((field(&head, "x-set"), field(&head, "x-add")), (Some("new"), Some("1")), "{head}");
+    assert_eq!((field(&head, "upgrade"), field(&head, "connection")), (Some("websocket"), Some("upgrade")));
+    assert!(field(&head, "set-cookie").is_some_and(|cookie| cookie.starts_with("s=")), "{head}");
+    client.send("ping").await;
+    assert_eq!(client.bytes(4).await, b"ping");
 }

@@ -26,7 +26,8 @@ use crate::{
     proxy::{
         connection::Connection,
         http::{Auth, Budget, Home, Mirror, Sessions},
-        upstream::Backend,
+        received::Received,
+        upstream::{Backend, Slot},
     },
     route::{self, Found, Request, Table, Target},
     telemetry::metrics::{
@@ -303,6 +304,19 @@ impl Rule {
         let picked = self.spec.backends.pick(random)?;
         let index = self.spec.backends.choices().iter().position(|choice| std::ptr::eq(choice, picked))?;
         self.choices.get(index)
+    }
+
+    /// Tells a client where it is at home from now on, if it is to stay there and does not know it.
+    pub(in crate::proxy) fn greet(
+        &self,
+        home: Option<&Home>,
+        (choice, slot): (&Choice, &Slot),
+        scheme: &str,
+        response: &mut Received,
+    ) {
+        if let Some(sessions) = &self.sessions {
+            sessions.greet(home, (choice.index, &slot.endpoint.address), scheme, response.headers_mut());
+        }
     }
 
     pub(in crate::proxy) fn mirrors<'r>(&'r self, choice: &'r Choice) -> impl Iterator<Item = &'r Mirror> {

@@ -89,7 +89,31 @@ fn a_replaced_prefix_has_one_slash_at_the_seam() {
     }
 }
 
+#[test]
+fn routes_read_escapes_of_what_a_path_may_hold() {
+    for (path, read) in [
+        ("/a", "/a"),
+        ("/%40a", "/@a"),
+        ("/a%3Ab%3B%2B", "/a:b;+"),
+        ("/a%20%25%3F%23", "/a%20%25%3F%23"),
+        ("/%2540", "/%2540"),
+        ("/%C3%A9", "/%C3%A9"),
+    ] {
+        assert_eq!(decoded(path), read);
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_routes_read_has_the_same_elements(raw in "/[a./%2540:@eE\\PC]{0,40}") {
+        if let Ok(path) = canonical(&raw) {
+            let read = decoded(&path);
+            prop_assert_eq!(read.matches('/').count(), path.matches('/').count());
+            let unescaped = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+            prop_assert_eq!(unescaped(&read), unescaped(&path));
+        }
+    }
+
     #[test]
     fn the_canonical_form_is_stable_and_free_of_dots_and_double_slashes(raw in "/[a./%25eE\\PC]{0,40}") {
         if let Ok(path) = canonical(&raw) {

@@ -46,9 +46,20 @@ fn fields_are_counted_with_the_parts_of_cookies() {
 
 #[test]
 fn a_length_is_one_number() {
-    for lengths in [&["1", "1"][..], &["+1"], &["1, 1"], &["-1"], &["1 "]] {
+    for lengths in [&["1", "1"][..], &["+1"], &["1, 1"], &["-1"], &[""]] {
         let fields: Vec<(&str, &str)> = lengths.iter().map(|length| ("content-length", *length)).collect();
         assert!(matches!(adopt(&mut head("http://a/", &fields), 200), Err(Refusal::Length)), "{lengths:?}");
+    }
+}
+
+#[test]
+fn a_field_is_one_that_http_1_reads_alike() {
+    for (name, value) in [("x-a", " b"), ("x-a", "b "), ("x-a", "\tb"), ("x-a", "b\t"), ("x-a\"", "b")] {
+        let mut head = head("http://a/", &[(name, value)]);
+        assert!(matches!(adopt(&mut head, 200), Err(Refusal::Field)), "{name}: {value:?}");
+    }
+    for value in ["", "b", "b c", "\"b\""] {
+        assert!(adopt(&mut head("http://a/", &[("x-a", value)]), 200).is_ok(), "{value:?}");
     }
 }
 

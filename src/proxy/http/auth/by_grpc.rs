@@ -178,9 +178,11 @@ pub(super) fn message(mut body: Bytes) -> Option<messages::CheckResponse> {
     messages::CheckResponse::decode(body).ok()
 }
 
-/// What an answer means. One without a status is a no.
+/// What an answer means. An absent status is that of success, as everywhere in protobuf, but a message that says nothing
+/// at all is no yes.
 pub(super) fn said(answer: messages::CheckResponse) -> Said {
-    if answer.status.is_some_and(|status| status.code == 0) {
+    let says_yes = answer.status.as_ref().map_or(answer.ok.is_some(), |status| status.code == 0);
+    if says_yes && answer.denied.is_none() {
         return Said::Yes(permit(&answer.ok.unwrap_or_default()));
     }
     let denied = answer.denied.unwrap_or_default();

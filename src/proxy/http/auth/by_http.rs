@@ -9,6 +9,7 @@ use super::{
     super::{Asked, fields, filters, refusal::Refusal},
     Change, Permit, Question, Way, may_pass,
 };
+use crate::route::tells_of_client;
 
 /// What is put to a service of this name.
 pub(super) fn question(
@@ -43,7 +44,7 @@ pub(super) fn is_told(told: &[HeaderName], name: &HeaderName) -> bool {
     );
     let is_always = matches!(*name, header::HOST | header::AUTHORIZATION)
         || *name == fields::X_REQUEST_ID
-        || fields::tells_of_client(name.as_str());
+        || tells_of_client(name.as_str());
     !frames && (is_always || told.contains(name))
 }
 

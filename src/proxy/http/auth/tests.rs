@@ -173,6 +173,7 @@ fn by_grpc_all_but_an_explicit_yes_is_a_no() {
         Some(DeniedHttpResponse { status: Some(HttpStatus { code }), headers, body: "no".into() })
     };
     for (status, denied, wanted) in [
+        // Says nothing at all.
         (None, None, 403),
         (Some(7), None, 403),
         (Some(16), denied(401), 401),
@@ -192,6 +193,22 @@ fn by_grpc_all_but_an_explicit_yes_is_a_no() {
         let page_of = if wanted == 204 { "" } else { "no" };
         let wanted = if has_page { (vec!["location: /login".to_owned()], page_of) } else { (Vec::new(), "") };
         assert_eq!((shown(&headers), std::str::from_utf8(&page).unwrap()), wanted);
+    }
+}
+
+#[test]
+fn by_grpc_an_absent_status_is_that_of_success() {
+    let ok = || Some(OkHttpResponse::default());
+    let denied = || Some(DeniedHttpResponse::default());
+    for (status, ok, denied, is_yes) in [
+        (Some(0), None, None, true),
+        (None, ok(), None, true),
+        (Some(0), ok(), None, true),
+        (Some(7), ok(), None, false),
+        (Some(0), None, denied(), false),
+    ] {
+        let answer = CheckResponse { status: status.map(|code| Status { code }), denied, ok };
+        assert_eq!(matches!(by_grpc::said(answer), Said::Yes(_)), is_yes, "{status:?}");
     }
 }
 

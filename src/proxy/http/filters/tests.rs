@@ -189,3 +189,31 @@ fn no_edit_changes_how_a_message_is_framed() {
     assert_eq!(headers.len(), 1);
     assert_eq!(headers["host"], "a");
 }
+
+#[test]
+fn rewrites_of_rule_and_backend_follow_each_other() {
+    let rewrite_of =
+        |hostname: Option<&str>, path| HttpFilter::Rewrite(Rewrite { hostname: hostname.map(host), path });
+    let full = |text: &str| Some(PathEdit::ReplaceFull(text.into()));
+    let prefix = |text: &str| Some(replace_prefix(text));
+    for (first, second, host, path) in [
+        ((Some("one.test"), None), (None, full("/z")), Some("one.test"), Some("/z")),
+        ((Some("one.test"), None), (Some("two.test"), None), Some("two.test"), None),
+        ((None, prefix("/x")), (None, full("/z")), None, Some("/z")),
+        ((None, prefix("/x")), (None, prefix("/y/w")), None, Some("/y/w/b/c")),
+        ((None, prefix("/x/y")), (None, prefix("/")), None, Some("/b/c")),
+        ((None, prefix("/")), (None, prefix("/q")), None, Some("/q/b/c")),
+        // What a full path leaves has no prefix that matched.
+        ((None, full("/z/w")), (None, prefix("/x")), None, Some("/z/w")),
+    ] {
+        let filters = [rewrite_of(first.0, first.1), rewrite_of(second.0, second.1)];
+        let facts = facts("/a/b/c", Some("/a"));
+        let made = rewrite(filters.iter(), &facts).unwrap().unwrap();
+        let made = (made.host.as_ref().map(|host| host.to_str().unwrap()), made.uri.as_ref().map(Uri::path));
+        assert_eq!(made, (host, path), "{filters:?}");
+        let redirect = [HttpFilter::Redirect(to())];
+        let (_, location) = redirect_after(&filters, &redirect, &facts).unwrap().unwrap();
+        let wanted = format!("http://{}{}", host.unwrap_or("a.test"), path.unwrap_or("/a/b/c"));
+        assert_eq!(location, wanted, "{filters:?}");
+    }
+}

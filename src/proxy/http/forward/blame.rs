@@ -81,6 +81,7 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         | Refusal::Host(_)
         | Refusal::Path(_)
         | Refusal::Fields
+        | Refusal::Field
         | Refusal::Length
         | Refusal::Upgrade
         | Refusal::Upload
