@@ -7,8 +7,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
-
 /// Why a path is refused with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPath {
@@ -59,7 +57,7 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
 
 /// A canonical path as routes are matched on it: escapes of what a path may hold as it is are decoded.
 pub fn decoded(canonical: &str) -> Cow<'_, str> {
-    if memchr(b'%', canonical.as_bytes()).is_none() {
+    if !canonical.contains('%') {
         return Cow::Borrowed(canonical);
     }
     let mut path = String::with_capacity(canonical.len());

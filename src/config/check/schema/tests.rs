@@ -1,3 +1,5 @@
+//! Checks that are code say what the schemas say, of whatever a document may hold.
+
 use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;

@@ -54,9 +54,9 @@ fn a_length_is_one_number() {
 
 #[test]
 fn a_field_is_one_that_http_1_reads_alike() {
-    for (name, value) in [("x-a", " b"), ("x-a", "b "), ("x-a", "\tb"), ("x-a", "b\t"), ("x-a\"", "b")] {
-        let mut head = head("http://a/", &[(name, value)]);
-        assert!(matches!(adopt(&mut head, 200), Err(Refusal::Field)), "{name}: {value:?}");
+    for value in [" b", "b ", "\tb", "b\t"] {
+        let mut head = head("http://a/", &[("x-a", value)]);
+        assert!(matches!(adopt(&mut head, 200), Err(Refusal::Field)), "{value:?}");
     }
     for value in ["", "b", "b c", "\"b\""] {
         assert!(adopt(&mut head("http://a/", &[("x-a", value)]), 200).is_ok(), "{value:?}");
