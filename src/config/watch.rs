@@ -208,7 +208,7 @@ impl Watch {
     fn start_poll(&mut self) {
         let (paths, hurry) = (self.paths.clone(), Arc::clone(&self.hurry));
         self.polls += 1;
-        let trust = if self.polls.is_multiple_of(READ_EVERY) { Trust::Nothing } else { Trust::Stamps };
+        let trust = trust_of(self.polls);
         let last = self.last.clone().unwrap_or_default();
         let handle = spawn_blocking(move || quietly(|| scan_gently(&paths, (&last, trust), &hurry)));
         self.poll = Some(Poll { handle, trust, changed: BTreeSet::new(), is_late: false });
@@ -302,6 +302,11 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.hurry.store(true, Ordering::Relaxed);
     }
+}
+
+/// What the poll of this number takes for unchanged.
+fn trust_of(poll: u32) -> Trust {
+    if poll.is_multiple_of(READ_EVERY) { Trust::Nothing } else { Trust::Stamps }
 }
 
 async fn reached(time: Option<Instant>) {

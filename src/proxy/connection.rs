@@ -27,7 +27,7 @@ use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time:
 use super::{
     config::Limits,
     http,
-    http1::response::write_interim,
+    http1::{fields::write_number, response::write_interim},
     tls::{self, Spoken},
     upgrade::Tunnel,
     worker::Worker,
@@ -151,7 +151,7 @@ impl Connection {
         Self {
             peer,
             socket,
-            peer_text: HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+            peer_text: address_text(peer),
             scheme: if worker.is_secure(&socket) { "https" } else { "http" },
             handshake: OnceCell::new(),
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
@@ -289,6 +289,23 @@ impl Connection {
     }
 }
 
+/// An address as text. That of the standard library pads and aligns, for which every connection would pay.
+fn address_text(address: IpAddr) -> HeaderValue {
+    let mut text = Vec::with_capacity(15);
+    match address {
+        IpAddr::V4(address) => {
+            for (index, part) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    text.push(b'.');
+                }
+                write_number(part.into(), &mut text);
+            }
+        }
+        IpAddr::V6(address) => text = address.to_string().into(),
+    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.enter(Phase::Closed, self.since.get());
@@ -382,5 +399,21 @@ async fn linger(connection: &Connection, io: &mut ClientIo) {
         () = discard => {}
         () = connection.aborted() => {}
         () = tokio::time::sleep(TIME) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::address_text;
+
+    proptest! {
+        #[test]
+        fn an_address_is_written_as_everywhere(v4: [u8; 4], v6: [u16; 8]) {
+            let (v4, v6) = (std::net::IpAddr::from(v4), std::net::IpAddr::from(v6));
+            prop_assert_eq!(address_text(v4), v4.to_string());
+            prop_assert_eq!(address_text(v6), v6.to_string());
+        }
     }
 }

@@ -106,3 +106,22 @@ fn a_file_that_is_being_written_keeps_what_was_read() {
     assert_eq!(rescan(std::slice::from_ref(&root), known(&busy)), before);
     assert_ne!(rescan(std::slice::from_ref(&root), known(&BTreeSet::new())), before);
 }
+
+#[test]
+fn time_stamps_are_believed_only_where_they_are_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    fs::write(&path, "true").unwrap();
+    let (roots, busy) = ([directory.path().to_path_buf()], BTreeSet::new());
+    let mut before = scan(&roots);
+    // What a file system would show that changes a file and not its time stamps.
+    let stamp = Stamp::new(&fs::metadata(&path).unwrap());
+    before.files.insert(path.clone(), File { content: b"once".as_slice().into(), stamp: Some(stamp) });
+    let hurry = AtomicBool::new(true);
+    for (trust, wanted) in [(Trust::Stamps, "once"), (Trust::Nothing, "true")] {
+        let read = |scan: Scan| scan.files[&path].content.to_vec();
+        let known = Known { scan: &before, busy: &busy, trust };
+        assert_eq!(read(rescan(&roots, known)), wanted.as_bytes());
+        assert_eq!(read(scan_gently(&roots, (&before, trust), &hurry)), wanted.as_bytes());
+    }
+}

@@ -77,7 +77,7 @@ pub(in crate::proxy) fn write(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes a number in digits.
-pub(super) fn write_number(mut number: u64, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn write_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
