@@ -121,9 +121,7 @@ pub(in crate::proxy) fn strip_response(headers: &mut HeaderMap) {
     // The length is told by how the body came; of two lengths, or two ways to tell it, none goes on.
     if headers.remove(header::TRANSFER_ENCODING).is_some()
         || headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
-        || headers
-            .get(header::CONTENT_LENGTH)
-            .is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
     {
         headers.remove(header::CONTENT_LENGTH);
     }
@@ -155,7 +153,7 @@ fn strip_connection(headers: &mut HeaderMap) {
 }
 
 /// The fields that `Connection` names as being for one hop, but for those that nobody can take away.
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let is_usual = |option: &[u8]| {
         option.eq_ignore_ascii_case(b"keep-alive")
             || option.eq_ignore_ascii_case(b"close")
@@ -186,7 +184,7 @@ fn is_protected(name: &HeaderName) -> bool {
 }
 
 /// What never goes on.
-fn is_dropped(name: &str) -> bool {
+pub(super) fn is_dropped(name: &str) -> bool {
     match name {
         "connection"
         | "te"
