@@ -98,6 +98,24 @@ async fn hints_without_end_are_no_answer() {
     assert_eq!(client.ask(request(Method::GET, "/").body(()).unwrap()).await.status, 502);
 }
 
+#[tokio::test]
+async fn a_switch_that_nobody_asked_for_is_no_answer_and_nothing_comes_before_it() {
+    let server = Backend2::start(|mut call: Call| async move {
+        let switch = Response::builder().status(101).body(()).unwrap();
+        call.reply.send_informational(switch).unwrap();
+        call.reply.send_response(Response::new(()), true).unwrap();
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 502 "));
+    let mut client = Multi::connect(proxy.address).await;
+    let (mut response, _) = client.open(request(Method::GET, "/").body(()).unwrap(), true).await;
+    assert!(soon(poll_fn(|cx| response.poll_informational(cx))).await.is_none());
+    assert_eq!(soon(response).await.unwrap().status(), 502);
+}
+
 /// Sends a body that the backend has to ask for.
 async fn expecting(proxy: &Proxy) -> (ResponseFuture, SendStream<Bytes>, Multi) {
     let mut client = Multi::connect(proxy.address).await;
