@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use crate::{
     model::Cidr,
-    proxy::{connection::Trust, received::Received},
+    proxy::{connection::Trust, http1::fields::number, received::Received},
 };
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -121,7 +121,7 @@ pub(in crate::proxy) fn strip_response(headers: &mut HeaderMap) {
     // The length is told by how the body came; of two lengths, or two ways to tell it, none goes on.
     if headers.remove(header::TRANSFER_ENCODING).is_some()
         || headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| number(length.as_bytes()).is_none())
     {
         headers.remove(header::CONTENT_LENGTH);
     }
