@@ -6,6 +6,7 @@
 mod http1;
 mod http2;
 mod incoming;
+mod interim;
 mod io;
 mod pace;
 pub(super) mod preamble;
@@ -27,7 +28,7 @@ use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, time:
 use super::{
     config::Limits,
     http,
-    http1::{fields::write_number, response::write_interim},
+    http1::fields::write_number,
     tls::{self, Spoken},
     upgrade::Tunnel,
     worker::Worker,
@@ -35,6 +36,7 @@ use super::{
 use crate::{route::Handshake, telemetry::metrics::sharded::Count};
 pub(super) use http2::Lane;
 pub(super) use incoming::Incoming;
+use interim::Interim;
 use io::ClientIo;
 use pace::Pace;
 use transport::Transport;
@@ -57,7 +59,7 @@ pub(super) struct Connection {
     /// What this connection becomes when the answer was a switch of protocols.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
     /// Heads that go before the one of the answer, as they are written.
-    interim: RefCell<Vec<u8>>,
+    interim: Interim,
     pace: Pace,
     phase: Cell<Phase>,
     since: Cell<Instant>,
@@ -157,7 +159,7 @@ impl Connection {
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
-            interim: RefCell::default(),
+            interim: Interim::default(),
             pace: Pace::default(),
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
@@ -181,7 +183,7 @@ impl Connection {
         headers.remove(header::CONTENT_LENGTH);
         match lane {
             Some(lane) => lane.inform(status, headers),
-            None => write_interim(status, &headers, &mut self.interim.borrow_mut()),
+            None => self.interim.add(status, &headers),
         }
     }
 

@@ -17,6 +17,7 @@ mod record;
 mod refusal;
 mod retry;
 mod session;
+mod trailing;
 mod upload;
 
 use std::{cell::Cell, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
@@ -31,7 +32,10 @@ use super::{
     upstream::Exchange,
     worker::{Routed, Unrouted, Worker},
 };
-use crate::{model::HttpMatch, route};
+use crate::{
+    model::{HttpFilter, HttpMatch},
+    route,
+};
 pub(super) use auth::Auth;
 use auth::Permits;
 pub(super) use body::{Body, RequestBody};
@@ -267,12 +271,10 @@ async fn exchange(
             tries.wait(worker, backend).await?;
             continue;
         };
+        asked.withhold(rule.filters(choice));
         let slot = picked.slot;
         record.trying(&slot.name);
-        let edit = |headers: &mut HeaderMap| {
-            asked.permits.write(headers);
-            filters::request_headers(rule.filters(choice), headers);
-        };
+        let edit = |headers: &mut HeaderMap| asked.edit(rule.filters(choice), headers);
         let interim = |status, headers| connection.inform(lane.as_deref(), status, headers);
         let outgoing = Outgoing {
             rewritten,
@@ -321,6 +323,12 @@ impl Asked<'_> {
     /// Whether its client can be told of what comes before the answer: an old one cannot.
     fn takes_interim(&self) -> bool {
         self.head.version >= Version::HTTP_11
+    }
+
+    /// Has services and filters write in the head.
+    fn edit<'f>(&self, filters: impl Iterator<Item = &'f HttpFilter>, headers: &mut HeaderMap) {
+        self.permits.write(headers);
+        filters::request_headers(filters, headers);
     }
 
     /// To a request to connect, success would mean that there is a tunnel.

@@ -26,6 +26,7 @@ mod streaming;
 mod successors;
 mod swaps;
 mod tls;
+mod trailers;
 mod upgrades;
 mod visits;
 mod watched;

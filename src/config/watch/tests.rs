@@ -413,5 +413,5 @@ async fn what_no_event_told_is_found_by_the_poll() {
 #[test]
 fn once_a_minute_a_poll_reads_everything() {
     let reading = (1..=48).filter(|poll| trust_of(*poll) == Trust::Nothing).count();
-    assert_eq!(POLL * 48, Duration::from_secs(60) * u32::try_from(reading).unwrap());
+    assert_eq!(POLL * 48, Duration::from_mins(1) * u32::try_from(reading).unwrap());
 }

@@ -256,9 +256,14 @@ impl Wire {
         if let Err(ended) = self.hear(connection, cx) {
             return Poll::Ready(ended);
         }
-        self.output.bytes.append(&mut connection.interim.borrow_mut());
-        if let Err(ended) = ready!(self.poll_flush(connection, cx)) {
-            return Poll::Ready(ended);
+        loop {
+            connection.interim.pour(&mut self.output);
+            if let Err(ended) = ready!(self.poll_flush(connection, cx)) {
+                return Poll::Ready(ended);
+            }
+            if connection.interim.is_empty() {
+                break;
+            }
         }
         // Of a client that sends more without having an answer, one piece is read and no more.
         if self.upload.is_done()
@@ -277,7 +282,7 @@ impl Wire {
         Reply { mut head, body }: Reply,
         (mut asked, trailers): (Asked, http::Trailers),
     ) -> (Keeps, Option<Download>) {
-        self.output.bytes.append(&mut connection.interim.borrow_mut());
+        self.output.bytes.append(&mut connection.interim.take());
         if body.is_own() && !self.discard() {
             asked.keeps = Keeps::Closes;
         }

@@ -163,6 +163,15 @@ impl Permits {
         !self.0.borrow().is_empty()
     }
 
+    /// The fields that the backend is told by nobody else.
+    pub(super) fn names(&self) -> Vec<HeaderName> {
+        let permits = self.0.borrow();
+        let names = permits.iter().flat_map(|(_, permit)| {
+            permit.removed.iter().chain(permit.changes.iter().map(|change| &change.name))
+        });
+        names.cloned().collect()
+    }
+
     /// Tells the backend what was said.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         for (_, permit) in &*self.0.borrow() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::{record::Record, upload::Upload};
+use super::{record::Record, trailing, upload::Upload};
 use crate::proxy::{connection::Lane, upstream::Exchange};
 
 /// The body of a request on its way to an endpoint.
@@ -205,6 +205,7 @@ impl http_body::Body for Body {
                 }
             }
         };
+        trailing::strip(&mut frame, &[]);
         if let Some(data) = frame.as_mut().and_then(Frame::data_mut) {
             if let Some(lane) = this.record.lane() {
                 lane.unread(Some(this.record.coarse_now()));

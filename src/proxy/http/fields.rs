@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use crate::{
     model::Cidr,
-    proxy::{connection::Trust, received::Received},
+    proxy::{connection::Trust, http1::fields::number, received::Received},
     route::tells_of_client,
 };
 
@@ -122,9 +122,7 @@ pub(in crate::proxy) fn strip_response(headers: &mut HeaderMap) {
     // The length is told by how the body came; of two lengths, or two ways to tell it, none goes on.
     if headers.remove(header::TRANSFER_ENCODING).is_some()
         || headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
-        || headers
-            .get(header::CONTENT_LENGTH)
-            .is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| number(length.as_bytes()).is_none())
     {
         headers.remove(header::CONTENT_LENGTH);
     }
@@ -156,7 +154,7 @@ fn strip_connection(headers: &mut HeaderMap) {
 }
 
 /// The fields that `Connection` names as being for one hop, but for those that nobody can take away.
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let is_usual = |option: &[u8]| {
         option.eq_ignore_ascii_case(b"keep-alive")
             || option.eq_ignore_ascii_case(b"close")
@@ -187,7 +185,7 @@ fn is_protected(name: &HeaderName) -> bool {
 }
 
 /// What never goes on.
-fn is_dropped(name: &str) -> bool {
+pub(super) fn is_dropped(name: &str) -> bool {
     match name {
         "connection"
         | "te"

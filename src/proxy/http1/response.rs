@@ -42,9 +42,7 @@ struct Told {
 #[derive(Clone, Copy)]
 enum Coding {
     None,
-    /// Last, so that the end of the body can be seen.
     Chunked,
-    Other,
 }
 
 /// Takes a head off the front of `input`, if all of it is there. `new` is where the bytes begin that were not looked at
@@ -149,16 +147,24 @@ fn plain(fields: &[httparse::Header<'_>], version: Version) -> Option<(Lines, To
 }
 
 fn told(headers: &HeaderMap, version: Version) -> Result<Told, &'static str> {
-    let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
-    let last = last.and_then(|codings| codings.as_bytes().rsplit(|byte| *byte == b',').next());
-    let coding = match last {
-        None => Coding::None,
-        Some(last) if version != Version::HTTP_10 && last.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
-            Coding::Chunked
-        }
-        Some(_) => Coding::Other,
-    };
+    let coding = coding(headers, version)?;
     Ok(Told { length: fields::content_length(headers)?, coding, keeps: fields::keeps(headers, version) })
+}
+
+/// How the body is coded for the way. Nobody has asked for more than chunks, and what else there is could not be told
+/// anyone: the client would take the code for the body (RFC 9112 section 6.1, on HTTP/1.0 too).
+fn coding(headers: &HeaderMap, version: Version) -> Result<Coding, &'static str> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(Coding::None),
+        (Some(coding), None)
+            if version != Version::HTTP_10
+                && coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Ok(Coding::Chunked)
+        }
+        (Some(_), _) => Err("its Transfer-Encoding is not just chunked"),
+    }
 }
 
 /// RFC 9112 section 6.3.
@@ -167,7 +173,7 @@ fn framing(told: &Told) -> (Decoder, Keeps) {
         (Coding::Chunked, None) => (Decoder::chunked(), told.keeps),
         // Told in two ways: what comes after it is not believed.
         (Coding::Chunked, Some(_)) => (Decoder::chunked(), Keeps::Closes),
-        (Coding::Other, _) | (Coding::None, None) => (Decoder::until_close(), Keeps::Closes),
+        (Coding::None, None) => (Decoder::until_close(), Keeps::Closes),
         (Coding::None, Some(0)) => (Decoder::none(), told.keeps),
         (Coding::None, Some(length)) => (Decoder::sized(length), told.keeps),
     }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::SendStream;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
 use http_body::{Body, Frame};
 
 /// A body and the stream that it goes to. Of what the other side has no room for, one piece is kept.
@@ -69,7 +70,7 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Outflow<B> {
                 }
                 Ok(Err(frame)) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        return Poll::Ready(self.stream.send_trailers(trailers).map_err(|_| Gone));
+                        return Poll::Ready(self.end(trailers));
                     }
                 }
                 Err(error) => {
@@ -78,6 +79,14 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Outflow<B> {
                 }
             }
         }
+    }
+
+    /// Ends the stream. It is never left open: where the trailers cannot be sent, it is reset.
+    fn end(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
+        self.stream.send_trailers(trailers).map_err(|_| {
+            self.stream.send_reset(Reason::INTERNAL_ERROR);
+            Gone
+        })
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
@@ -91,5 +100,57 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Outflow<B> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request, header};
+
+    use super::*;
+
+    /// Ends with trailers that HTTP/2 does not have.
+    struct Unfit;
+
+    impl Body for Unfit {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            let close = (header::CONNECTION, HeaderValue::from_static("close"));
+            Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::from_iter([close])))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_whose_trailers_cannot_be_sent_is_reset() {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let server = async {
+            let mut server = h2::server::handshake(far).await.unwrap();
+            let (request, _respond) = server.accept().await.unwrap().unwrap();
+            let mut body = request.into_body();
+            let reading = async { body.data().await.unwrap().unwrap_err().reason() };
+            tokio::select! {
+                reason = reading => reason,
+                _ = server.accept() => None,
+            }
+        };
+        let client = async {
+            let (sender, connection) = h2::client::handshake(near).await.unwrap();
+            let sending = async {
+                let mut sender = sender.ready().await.unwrap();
+                let (_response, stream) = sender.send_request(Request::new(()), false).unwrap();
+                let mut outflow = Outflow::new(stream, Unfit);
+                std::future::poll_fn(|cx| outflow.poll(cx)).await;
+                // Whoever waits for the response goes on to wait.
+                std::future::pending::<()>().await;
+            };
+            tokio::join!(sending, connection).1
+        };
+        tokio::select! {
+            reason = server => assert_eq!(reason, Some(Reason::INTERNAL_ERROR)),
+            ended = client => panic!("{ended:?}"),
+            () = tokio::time::sleep(std::time::Duration::from_secs(10)) => panic!("it hangs"),
+        }
     }
 }

@@ -137,6 +137,12 @@ async fn an_answer_that_cannot_be_read_is_a_bad_gateway() {
     for pieces in [
         &["HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na"][..],
         &["HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\na"],
+        // The client would take the code for the body.
+        &["HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc"],
+        &["HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+        &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+        &["HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
+        &["HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
         &["HTTP/1.1 20 OK\r\n\r\n"],
         &["HTTP/2 200\r\n\r\n"],
         &ENDLESS,

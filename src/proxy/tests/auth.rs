@@ -86,6 +86,24 @@ async fn who_is_let_in_is_named_by_the_service_and_not_by_itself() {
 }
 
 #[tokio::test]
+async fn nobody_names_itself_after_the_body() {
+    let (old, (new, noted)) = (trailers::noting().await, trailers::noting2().await);
+    let keeper = doorkeeper().await;
+    let auths = || vec![auth(vec![endpoint(keeper.address)])];
+    let request = trailers::posting(
+        "Cookie: good\r\n",
+        &["X-User: root", "X_User: root", "X-Group: wheel", "X_Group: wheel", "X-Sum: 7"],
+    );
+    assert_eq!(proxy(guarded(auths(), &old)).request(&request).await.status, 200);
+    assert_eq!(old.heard(), ["3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n"]);
+    let by_http2 = Endpoint { scheme: Scheme::H2c, ..endpoint(new.address) };
+    let by_http2 = Rule { auths: auths(), ..rule(backend(vec![by_http2])) };
+    assert_eq!(proxy(by_http2).request(&request).await.status, 200);
+    let trailers = noted.lock().unwrap().pop().unwrap().unwrap();
+    assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
+}
+
+#[tokio::test]
 async fn who_is_not_let_in_gets_the_answer_of_the_service_and_reaches_nothing() {
     let (server, keeper) = (Server::echo().await, doorkeeper().await);
     let proxy = proxy(guarded(vec![auth(vec![endpoint(keeper.address)])], &server));

@@ -175,6 +175,11 @@ async fn answers_without_a_body_keep_what_they_say_of_it() {
     let server = Server::answering(|request| match request.split(' ').nth(1) {
         Some("/304") => "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".into(),
         Some("/204") => "HTTP/1.1 204 No Content\r\n\r\n".into(),
+        // What HTTP does not allow, or what is no length.
+        Some("/204-long") => "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n".into(),
+        Some("/304-empty") => "HTTP/1.1 304 Not Modified\r\nContent-Length:\r\n\r\n".into(),
+        Some("/200-empty") => "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n".into(),
+        Some("/200-huge") => "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n".into(),
         _ => "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n".into(),
     })
     .await;
@@ -182,6 +187,12 @@ async fn answers_without_a_body_keep_what_they_say_of_it() {
     let head = client.ask(request(Method::HEAD, "/").body(()).unwrap()).await;
     assert_eq!((head.status, &head.headers["content-length"]), (200, &"7".parse().unwrap()));
     assert_eq!((client.get("/204").await.status, client.get("/304").await.status), (204, 304));
+    for path in ["/204-long", "/304-empty", "/200-empty", "/200-huge"] {
+        let method = if path.starts_with("/200") { Method::HEAD } else { Method::GET };
+        let answer = client.ask(request(method, path).body(()).unwrap()).await;
+        assert_eq!(answer.status.to_string(), path[1..4]);
+        assert_eq!(answer.headers.get("content-length"), None, "{path}");
+    }
     assert_eq!(server.connections(), 1, "each answer was known to have ended");
 }
 

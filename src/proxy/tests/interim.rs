@@ -98,6 +98,97 @@ async fn hints_without_end_are_no_answer() {
     assert_eq!(client.ask(request(Method::GET, "/").body(()).unwrap()).await.status, 502);
 }
 
+#[tokio::test]
+async fn a_switch_that_nobody_asked_for_is_no_answer_and_nothing_comes_before_it() {
+    let server = Backend2::start(|mut call: Call| async move {
+        let switch = Response::builder().status(101).body(()).unwrap();
+        call.reply.send_informational(switch).unwrap();
+        call.reply.send_response(Response::new(()), true).unwrap();
+    })
+    .await;
+    let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 502 "));
+    let mut client = Multi::connect(proxy.address).await;
+    let (mut response, _) = client.open(request(Method::GET, "/").body(()).unwrap(), true).await;
+    assert!(soon(poll_fn(|cx| response.poll_informational(cx))).await.is_none());
+    assert_eq!(soon(response).await.unwrap().status(), 502);
+}
+
+/// So many hints of so many bytes at once, and the answer when it is time for it.
+async fn hinting(count: usize, length: usize, word: Arc<tokio::sync::Notify>) -> Server {
+    Server::start(move |mut client, _, _| {
+        let word = word.clone();
+        async move {
+            while client.request().await.is_some() {
+                let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(length));
+                client.send(hints.repeat(count)).await;
+                client.send("HTTP/1.1 103 Early Hints\r\nX-Last: 1\r\n\r\n").await;
+                word.notified().await;
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hint_that_is_too_long_is_left_out_and_the_next_one_is_not() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let server = hinting(1, 100_000, word.clone()).await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    assert_eq!(client.head().await, "HTTP/1.1 103 Early Hints\r\nx-last: 1\r\n\r\n");
+    word.notify_one();
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    let mut client = Multi::connect(proxy.address).await;
+    let (mut response, _) = client.open(request(Method::GET, "/").body(()).unwrap(), true).await;
+    assert!(before(&mut response).await.headers().contains_key("x-last"));
+    word.notify_one();
+    assert_eq!(soon(response).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_stream_has_so_many_bytes_of_hints_and_no_more() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let server = hinting(20, 10_000, word.clone()).await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = Multi::connect(proxy.address).await;
+    let (mut response, _) = client.open(request(Method::GET, "/").body(()).unwrap(), true).await;
+    let mut long = 0;
+    while before(&mut response).await.headers().contains_key("link") {
+        long += 1;
+    }
+    assert_eq!(long, 6, "of 20");
+    word.notify_one();
+    assert_eq!(soon(response).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_late_gets_whole_hints_and_the_answer() {
+    let word = Arc::<tokio::sync::Notify>::default();
+    let server = hinting(60, 60_000, word.clone()).await;
+    let proxy = Proxy::start(config(), serving(&[server.address]));
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    word.notify_one();
+    // It does not read before the answer has been given.
+    let answered = r#"portolan_http_requests_total{backend="default/b",code="200""#;
+    until("it is answered", || proxy.metrics.render().contains(answered)).await;
+    let mut hints = 0;
+    let head = loop {
+        let head = client.head().await;
+        if !head.starts_with("HTTP/1.1 103 ") {
+            break head;
+        }
+        assert!(head.ends_with("x\r\n\r\n") || head.contains("x-last"), "{head:.40}");
+        hints += 1;
+    };
+    assert!(head.starts_with("HTTP/1.1 200 ") && hints > 0, "{hints} {head}");
+}
+
 /// Sends a body that the backend has to ask for.
 async fn expecting(proxy: &Proxy) -> (ResponseFuture, SendStream<Bytes>, Multi) {
     let mut client = Multi::connect(proxy.address).await;

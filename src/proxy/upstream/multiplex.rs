@@ -88,6 +88,9 @@ struct Lead<'p> {
     opening: Rc<Opening>,
 }
 
+/// HTTP/2 has no other protocol to switch to (RFC 9113 section 8.6).
+const NO_SWITCH: &str = "it switches protocols";
+
 // === impl Pool ===
 
 impl Pool {
@@ -249,8 +252,12 @@ impl Ticket {
         let response = poll_fn(|cx| {
             while let Poll::Ready(Some(Ok(before))) = response.poll_informational(cx) {
                 heads += 1;
-                if heads > MOST_INFORMATIONAL {
-                    let error = io::Error::new(io::ErrorKind::InvalidData, NO_BEGINNING);
+                let wrong = match before.status() {
+                    StatusCode::SWITCHING_PROTOCOLS => Some(NO_SWITCH),
+                    _ => (heads > MOST_INFORMATIONAL).then_some(NO_BEGINNING),
+                };
+                if let Some(wrong) = wrong {
+                    let error = io::Error::new(io::ErrorKind::InvalidData, wrong);
                     return Poll::Ready(Err(Failure::Invalid(error)));
                 }
                 self.inform(before, message);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::super::{
     super::{config::Limits, upgrade::Tunnel},
-    pace,
+    interim, pace,
 };
 
 /// What the pipeline needs to know of the stream that a request came by.
@@ -23,6 +23,8 @@ pub(in crate::proxy) struct Lane {
     tunnel: RefCell<Option<Tunnel>>,
     /// Heads that go before the one of the answer.
     interim: RefCell<Vec<(StatusCode, HeaderMap)>>,
+    /// How much of them there was: whether the client has taken it, the library does not say.
+    informed: Cell<usize>,
     /// Since when the client has been owing room for what was read for it.
     unread: Cell<Option<Instant>>,
     /// How it sends its body, while that holds up a connection to an endpoint.
@@ -73,7 +75,10 @@ impl Lane {
 
     /// The client is told this before its answer.
     pub(in crate::proxy::connection) fn inform(&self, status: StatusCode, headers: HeaderMap) {
-        self.interim.borrow_mut().push((status, headers));
+        if let Some(informed) = interim::beside(self.informed.get(), &headers) {
+            self.informed.set(informed);
+            self.interim.borrow_mut().push((status, headers));
+        }
     }
 
     pub(super) fn take_interim(&self) -> Vec<(StatusCode, HeaderMap)> {

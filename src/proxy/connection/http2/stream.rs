@@ -89,7 +89,7 @@ async fn answer(
     let tunnel = lane.take_tunnel().zip(tunnelled);
     let ends = tunnel.is_none() && (method == Method::HEAD || body.is_end_stream());
     let mut response = head.into_response(());
-    complete(response.headers_mut(), &body, &worker);
+    complete(&mut response, &body, &worker);
     let Ok(sender) = respond.send_response(response, ends) else {
         return respond.send_reset(Reason::INTERNAL_ERROR);
     };
@@ -124,9 +124,15 @@ fn inform(respond: &mut SendResponse<Bytes>, status: StatusCode, headers: Header
 }
 
 /// Adds to the fields of an answer what each has, and takes away what HTTP/2 tells otherwise (RFC 9113 section 8.2.2).
-fn complete(headers: &mut HeaderMap, body: &Body, worker: &Worker) {
+fn complete(response: &mut Response<()>, body: &Body, worker: &Worker) {
+    let has_no_length = response.status() == StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
     http2::strip(headers);
     headers.remove(header::TE);
+    if has_no_length {
+        // RFC 9110 section 8.6.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if !headers.contains_key(header::DATE) {
         headers.insert(header::DATE, worker.dated());
     }
