@@ -9,6 +9,7 @@ mod filters;
 mod health;
 pub(crate) mod life;
 mod policies;
+mod rest;
 mod seen;
 mod slow;
 mod tls;

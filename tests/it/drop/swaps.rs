@@ -3,7 +3,6 @@
 mod stage;
 
 use std::{
-    fs,
     net::SocketAddr,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -268,13 +267,6 @@ fn equal(world: &World) {
     assert!((world.generation() - generation).abs() < 0.5, "no table came of it");
 }
 
-/// In kilobytes.
-fn memory(portolan: &Portolan) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", portolan.process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn drop_ten_thousand_tables_leave_nothing_behind() {
     const FEW: usize = 100;
@@ -288,10 +280,10 @@ fn drop_ten_thousand_tables_leave_nothing_behind() {
     for number in 1..=many {
         swap(&documents, &mut connection, number, "a");
         if number == FEW {
-            after_few = memory(&portolan);
+            after_few = portolan.memory("VmRSS");
         }
     }
-    let after_many = memory(&portolan);
+    let after_many = portolan.memory("VmRSS");
     note(&format!(
         "{after_few} kB after {FEW} tables, {after_many} kB after {many}, in {:.1?}",
         begun.elapsed()

@@ -44,17 +44,10 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// In kilobytes.
-pub(super) fn memory(world: &World) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.portolan.process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Ten clients do it; memory stays bounded, and others are served.
 fn survives(world: &World, what: &str, attack: impl Fn(&mut TcpStream)) {
     world.portolan.reaches("shop.test", "/", "a");
-    let before = memory(world);
+    let before = world.portolan.memory("VmRSS");
     let mut clients: Vec<TcpStream> = (0..10).map(|_| connect(world.portolan.http)).collect();
     for client in &mut clients {
         attack(client);
@@ -62,7 +55,7 @@ fn survives(world: &World, what: &str, attack: impl Fn(&mut TcpStream)) {
         assert_eq!(world.portolan.get("shop.test", "/").unwrap().status, 200);
         assert!(begun.elapsed() < Duration::from_secs(1), "{what}: {:?}", begun.elapsed());
     }
-    let after = memory(world);
+    let after = world.portolan.memory("VmRSS");
     assert!(after < before + (50 << 10), "{what}: {before} kB, then {after} kB");
     for client in &mut clients {
         // It was told something, or hung up on.

@@ -19,7 +19,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{TO_A, World, bombs::memory};
+use super::{TO_A, World};
 use crate::support::{http::Connection, is_busy, manifest, note, wait};
 
 /// A third each: heads, bodies, answers.
@@ -232,7 +232,7 @@ fn thousands_of_slow_clients_slow_nobody_else() {
     world.documents.write("slow.yaml", &text);
     world.portolan.says("slow.test", "/", 200);
     let each = affordable(&world);
-    let (before, heard) = (memory(&world), sink.heard.load(SeqCst));
+    let (before, heard) = (world.portolan.memory("VmRSS"), sink.heard.load(SeqCst));
 
     let begun = wait::now();
     let crowd = Crowd::start(world.portolan.http, each);
@@ -249,7 +249,7 @@ fn thousands_of_slow_clients_slow_nobody_else() {
 
     times.sort();
     let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    let after = memory(&world);
+    let after = world.portolan.memory("VmRSS");
     note(&format!(
         "{} slow clients, open after {opened:.1?}; {} requests of another: median {median:.1?}, p99 {worst:.1?}; \
          {before} kB, then {after} kB",

@@ -128,7 +128,7 @@ fn large_bodies_pass_byte_for_byte_in_little_memory() {
     const PIECE: usize = 1 << 16;
     let world = World::new(TO_A);
     world.portolan.reaches("shop.test", "/", "a");
-    let before = most_memory(world.portolan.process.id());
+    let before = world.portolan.memory("VmHWM");
     let mut stream = TcpStream::connect(world.portolan.http).unwrap();
     stream.set_read_timeout(Some(wait::SOON)).unwrap();
     let mut writer = stream.try_clone().unwrap();
@@ -159,7 +159,7 @@ fn large_bodies_pass_byte_for_byte_in_little_memory() {
     }
     upload.join().unwrap();
     assert_eq!(got, SIZE);
-    let grown = most_memory(world.portolan.process.id()).saturating_sub(before);
+    let grown = world.portolan.memory("VmHWM").saturating_sub(before);
     assert!(grown < 16 << 10, "{grown} KiB more memory for a body of 64 MiB");
 }
 
@@ -204,13 +204,6 @@ impl<R: std::io::Read> std::io::Read for Chunks<R> {
         self.left -= length;
         Ok(length)
     }
-}
-
-/// The most memory that a process has held so far, in KiB.
-fn most_memory(id: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak of memory");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]

@@ -59,6 +59,13 @@ impl Portolan {
         }
     }
 
+    /// A line of the kernel's status of the process (`proc_pid_status(5)`), in kilobytes: `VmRSS`, `RssAnon`, …
+    pub fn memory(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn get(&self, host: &str, path: &str) -> io::Result<Response> {
         http::get(self.http, host, path)
     }
