@@ -15,6 +15,7 @@ mod gateway;
 mod host;
 mod http_route;
 mod id;
+mod nearest;
 mod policy;
 mod report;
 mod session;
@@ -49,6 +50,7 @@ pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
 };
 pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
+pub use nearest::nearest;
 pub use policy::{
     BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe, ProxyProtocol,
 };

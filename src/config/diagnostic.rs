@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+pub use crate::model::nearest;
 pub use render::{Style, render_github, render_json, render_lines, render_terminal};
 
 /// One finding about one place of one file. Ordered by place.
@@ -46,18 +47,6 @@ pub enum Severity {
     Warning,
     /// Worth knowing.
     Note,
-}
-
-/// The valid name that is only a slip away from `name`.
-pub fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    let most = (lower.chars().count() / 3).clamp(1, 4);
-    valid
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 /// The valid name that was probably meant: the nearest, or the only one that `name` is a part of or holds.
