@@ -37,8 +37,8 @@ pub use difference::{Difference, DifferenceKind};
 pub use drain::{Declined, DrainAsk, DrainState, Why};
 pub use failure::{FailureReport, Fault, LastFailure};
 pub use gateway::{
-    AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
-    ReferenceGrant,
+    Addresses, AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener,
+    ListenerSet, ReferenceGrant,
 };
 pub use gateway::{LabelSelector, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};

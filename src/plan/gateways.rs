@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     model::{
-        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource, ResourceId,
-        Snapshot, Status, Truth,
+        Addresses, CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource,
+        ResourceId, Snapshot, Status, Truth,
     },
     route::{Attachment, ListenerKey, ListenerSpec, TableBuilder},
 };
@@ -305,11 +305,8 @@ impl<'a> Served<'a> {
 
     fn status(&self) -> Status {
         let (mut status, not_valid) = self.summary(&self.gateway.meta.id);
-        if !self.gateway.unsupported.is_empty() {
-            let fields = words::joined(words::fields(&self.gateway.unsupported));
-            let rest = not_valid.as_deref().unwrap_or("the rest is served");
-            status.conditions[0] = Condition::no("Accepted", "UnsupportedValue", format!("{fields}; {rest}"));
-        }
+        let rest = not_valid.as_deref().unwrap_or("the rest is served");
+        self.judge_fields(&mut status.conditions, rest);
         status.conditions.extend(self.client.as_ref().map(|client| match client {
             Ok(_) => Condition::yes("ResolvedRefs", "ResolvedRefs", ""),
             Err(Unusable { reason, message }) => {
@@ -336,6 +333,22 @@ impl<'a> Served<'a> {
         status
     }
 
+    /// What fields outside of listeners do to `Accepted` and `Programmed`, which come first.
+    fn judge_fields(&self, conditions: &mut [Condition], rest: &str) {
+        let Gateway { addresses, unsupported_addresses, unsupported_parameters, .. } = self.gateway;
+        let reason = match (&**unsupported_addresses, unsupported_parameters) {
+            ([], None) => return,
+            ([], Some(_)) => "InvalidParameters",
+            ([_, ..], _) => "UnsupportedAddress",
+        };
+        let fields = words::fields(unsupported_addresses).chain(words::fields(unsupported_parameters));
+        let message = format!("{}; {rest}", words::joined(fields));
+        if matches!(addresses, Addresses::Only(addresses) if addresses.is_empty()) {
+            conditions[1] = Condition::no("Programmed", "AddressNotUsable", &message);
+        }
+        conditions[0] = Condition::no("Accepted", reason, message);
+    }
+
     fn set_status(&self, set: &ResourceId) -> Status {
         self.summary(set).0
     }
@@ -344,7 +357,7 @@ impl<'a> Served<'a> {
     fn summary(&self, owner: &ResourceId) -> (Status, Option<String>) {
         let failing = self.of(owner).filter(|listener| !listener.is_served());
         let failing: Vec<&str> = failing.map(|served| &*served.listener.name).collect();
-        let not_valid = format!("not served: listener {}", words::listed(&failing));
+        let not_valid = format!("not served: {}", words::named("listener", &failing));
         let nothing = self.of(owner).count() == failing.len();
         let accepted = match (nothing, failing.is_empty()) {
             (true, _) => Condition::no("Accepted", "ListenersNotValid", &not_valid),

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol, ResourceId,
+        Addresses, CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol,
+        ResourceId,
     },
     route::{ListenerKey, Tls},
 };
@@ -75,7 +76,7 @@ impl<'a> ServedListener<'a> {
             key: None,
             unbound: failed.collect(),
             sockets,
-            refused: refusal(listener),
+            refused: refusal(listener).or_else(|| no_address(gateway)),
             conflict: None,
             overlap: None,
             kinds: Kinds::of(listener),
@@ -222,14 +223,27 @@ fn refusal(listener: &Listener) -> Option<(&'static str, String)> {
     Some(("UnsupportedValue", format!("{fields}; the listener is served once they are removed")))
 }
 
+/// Why nothing can be bound for a Gateway that asks for addresses.
+fn no_address(gateway: &Gateway) -> Option<(&'static str, String)> {
+    if !matches!(&gateway.addresses, Addresses::Only(addresses) if addresses.is_empty()) {
+        return None;
+    }
+    let fields = words::joined(words::fields(&gateway.unsupported_addresses));
+    let id = &gateway.meta.id;
+    let message =
+        format!("{id} asks for addresses, and none of them can be used, so nothing listens: {fields}");
+    Some(("UnsupportedValue", message))
+}
+
 /// The addresses to bind. `[::]` stands for all addresses of both families.
 fn sockets(gateway: &Gateway, listener: &Listener) -> Vec<SocketAddr> {
     let port = listener.port.get();
-    if gateway.addresses.is_empty() {
-        return vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)];
-    }
+    let addresses: &[IpAddr] = match &gateway.addresses {
+        Addresses::All => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+        Addresses::Only(addresses) => addresses,
+    };
     let mut sockets: Vec<SocketAddr> =
-        gateway.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
     sockets.sort();
     sockets.dedup();
     sockets

@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     api::KINDS,
     model::{
-        AuthProtocol, Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter, PathEdit,
-        PathMatch, Scheme, ServiceKind, ValueMatch,
+        Addresses, AuthProtocol, Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter,
+        PathEdit, PathMatch, Scheme, ServiceKind, ValueMatch,
     },
 };
 
@@ -318,8 +318,11 @@ fn gateways() {
     );
     assert!(gateway.is_default);
     assert_eq!(gateway.allowed_listeners, FromNamespaces::Same);
-    assert_eq!((&*gateway.class, gateway.addresses.len()), ("edge", 1));
-    assert_eq!(fields(&gateway.unsupported), ["spec.addresses[1]", "spec.infrastructure.parametersRef"]);
+    assert_eq!(&*gateway.class, "edge");
+    assert_eq!(gateway.addresses, Addresses::Only(vec!["127.0.0.1".parse().unwrap()]));
+    assert_eq!(fields(&gateway.unsupported_addresses), ["spec.addresses[1]"]);
+    let parameters = gateway.unsupported_parameters.as_ref().unwrap();
+    assert_eq!(&*parameters.field, "spec.infrastructure.parametersRef");
     let client = gateway.client.as_ref().unwrap();
     assert_eq!((&*client.kind, &*client.namespace, &*client.name), ("Secret", "shop", "a"));
     let validation = gateway.frontend.of_port(443).unwrap();
