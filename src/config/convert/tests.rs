@@ -188,7 +188,7 @@ fn filters_backends_and_timeouts_that_are_served() {
              filters: [{type: RequestRedirect, requestRedirect: {}}]}],
            timeouts: {request: 1m, backendRequest: 0s}},
           {filters: [{type: RequestRedirect, requestRedirect: {scheme: https, port: 8443, statusCode: 301,
-             path: {type: ReplaceFullPath, replaceFullPath: /y}}}]}]}",
+             path: {type: ReplaceFullPath, replaceFullPath: y}}}]}]}",
     );
     assert_eq!(route.hostnames, [HostPattern::parse("*.a.test").unwrap()]);
     let [one, two] = &route.rules[..] else { panic!("two rules") };

@@ -17,6 +17,19 @@ fn invalid_backends_keep_their_share() {
 }
 
 #[test]
+fn what_a_path_may_become_has_a_canonical_form() {
+    use crate::route::path::canonical;
+    for text in ["", "a", "/", "/a", "/a//b/", "/a/../../b", "/ä ?#", "/%41%c3", "/%0a", "~!$&'()*+,;=:@"] {
+        assert_eq!(PathEdit::fault(text), None, "{text:?}");
+        assert!(canonical(&format!("/{text}")).is_ok(), "{text:?}");
+    }
+    for text in ["/a%2fb", "/a%2Fb", "\\", "/%5c", "/%", "/%2", "/%2/a", "/%zz", "/%00", "/a\nb", "/\u{7f}"] {
+        assert!(PathEdit::fault(text).is_some(), "{text:?}");
+        assert!(canonical(&format!("/{text}")).is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn a_rule_without_backends_has_nothing_to_pick_and_a_redirect_needs_nothing() {
     let redirect = rule("/old").redirect();
     let plan = plan(&world![edge(), route("r").rule(rule("/")).rule(redirect)]);

@@ -295,6 +295,13 @@ fn path_modifiers() {
                 format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: \"/a\\r\\nb\"}")),
                 &format!("{at}/replaceFullPath"),
             ),
+            (format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: one}")), "ok"),
+            (format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: /a/../ä%20b}")), "ok"),
+            (
+                format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: /a/../../b%2fc}")),
+                &format!("{at}/replaceFullPath"),
+            ),
+            (format!("filters: [{}]", filter("{type: ReplacePrefixMatch, replacePrefixMatch: /a%2}")), &deep),
         ];
         for (rule, wanted) in &rows {
             assert_rule(&[(rule, wanted)]);
