@@ -208,6 +208,7 @@ fn route(name: &str, host: &str, reference: BackendRef) -> HttpRoute {
             retry: None,
             session: None,
             unsupported: Vec::new(),
+            unsupported_backends: BTreeMap::new(),
         }],
         unsupported: Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! HTTP routes: matches, filters, backend references.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -82,6 +82,8 @@ pub struct HttpRule {
     pub session: Option<Session>,
     /// Fields of this rule; if there is one, the rule answers 500.
     pub unsupported: Vec<Unsupported>,
+    /// By its position: fields of a backend reference. Its share of the requests is answered 500.
+    pub unsupported_backends: BTreeMap<usize, Vec<Unsupported>>,
 }
 
 /// All parts must hold.

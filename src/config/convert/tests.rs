@@ -262,17 +262,21 @@ fn cors_retry_mirrors_and_sessions() {
 }
 
 #[test]
-fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
+fn what_a_rule_or_a_reference_wants_in_vain_is_noted_there() {
     let route = route(
         "{rules: [{}, {
           filters: [
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
-          backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
+          backendRefs: [{name: b, port: 1},
+            {name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
     );
-    assert_eq!(fields(&route.rules[0].unsupported), [""; 0]);
+    let [none, some] = &route.rules[..] else { panic!("two rules") };
+    assert!(none.unsupported.is_empty() && none.unsupported_backends.is_empty());
+    assert_eq!(fields(&some.unsupported), ["spec.rules[1].filters[0].extensionRef"]);
+    assert_eq!(some.unsupported_backends.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(
-        fields(&route.rules[1].unsupported),
-        ["spec.rules[1].filters[0].extensionRef", "spec.rules[1].backendRefs[0].filters[0].extensionRef",]
+        fields(&some.unsupported_backends[&1]),
+        ["spec.rules[1].backendRefs[1].filters[0].extensionRef"]
     );
     assert!(route.unsupported.is_empty());
 }

@@ -253,6 +253,7 @@ pub(super) fn rule(prefix: &str) -> HttpRule {
         retry: None,
         session: None,
         unsupported: Vec::new(),
+        unsupported_backends: BTreeMap::new(),
     }
 }
 
