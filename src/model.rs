@@ -40,7 +40,7 @@ pub use gateway::{
     Addresses, AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener,
     ListenerSet, ReferenceGrant,
 };
-pub use gateway::{LabelSelector, Protocol, Requirement};
+pub use gateway::{LabelSelector, Namespace, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};
 pub use http_route::{
     AuthProtocol, BackendRef, ExternalAuth, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute,

@@ -152,6 +152,7 @@ fn short_form(kind: Kind) -> Option<&'static str> {
         Kind::BackendTlsPolicy => Some("btlspolicy"),
         Kind::ReferenceGrant => Some("refgrant"),
         Kind::Service => Some("svc"),
+        Kind::Namespace => Some("ns"),
         Kind::ConfigMap => Some("cm"),
         Kind::Certificate => Some("cert"),
         Kind::HttpRoute

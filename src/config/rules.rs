@@ -47,6 +47,9 @@ pub fn check(object: &Object) -> Vec<Violation> {
     }
     match object {
         Object::GatewayClass(_) | Object::ReferenceGrant(_) => {}
+        Object::NamespaceObject(namespace) => {
+            core::check_namespace(&namespace.metadata, &root.key("metadata"), &mut found);
+        }
         Object::Gateway(gateway) => gateway::check(&gateway.spec, &spec, &mut found),
         Object::ListenerSet(set) => {
             gateway::check_listeners(&set.spec.listeners, &spec.key("listeners"), &mut found);

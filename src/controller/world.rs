@@ -461,6 +461,7 @@ fn holds_certificate(object: &Arc<config::Object>) -> bool {
         | Resource::ReferenceGrant(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
+        | Resource::Namespace(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)
         | Resource::Unserved(_)

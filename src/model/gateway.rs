@@ -104,6 +104,13 @@ pub enum Requirement {
     DoesNotExist,
 }
 
+/// The labels of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    pub meta: Meta,
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+}
+
 /// Lets objects of other namespaces refer to objects of this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceGrant {

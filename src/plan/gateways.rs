@@ -9,6 +9,7 @@ use std::{
 use super::{
     certificates::{Certificates, Unusable},
     listeners::{self, ServedListener, Taken},
+    namespaces::Namespaces,
     overlaps::Overlaps,
     sets, words,
 };
@@ -34,6 +35,7 @@ pub(super) struct Gateways<'a> {
     /// Sets whose listeners are added, with the Gateway; or why they are not.
     sets: BTreeMap<&'a ResourceId, Result<&'a ResourceId, String>>,
     statuses: BTreeMap<ResourceId, Status>,
+    pub(super) namespaces: Namespaces<'a>,
 }
 
 /// A Gateway of Portolan's.
@@ -54,6 +56,7 @@ impl<'a> Gateways<'a> {
             foreign: BTreeMap::new(),
             sets: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            namespaces: Namespaces::new(snapshot),
         };
         let mut sets: Vec<&ListenerSet> = Vec::new();
         let mut ours: Vec<&Gateway> = Vec::new();
@@ -74,6 +77,7 @@ impl<'a> Gateways<'a> {
                 | Resource::ReferenceGrant(_)
                 | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
+                | Resource::Namespace(_)
                 | Resource::Backend(_)
                 | Resource::Unserved(_)
                 | Resource::Secret(_)
@@ -95,6 +99,7 @@ impl<'a> Gateways<'a> {
             all.join(set, (snapshot, &certificates), &mut taken);
         }
         all.note_overlaps();
+        all.note_selectors();
         all
     }
 
@@ -109,6 +114,12 @@ impl<'a> Gateways<'a> {
         let listeners = self.served.values_mut().flat_map(|served| &mut served.listeners);
         for (served, note) in listeners.zip(notes) {
             served.overlap = note;
+        }
+    }
+
+    fn note_selectors(&mut self) {
+        for listener in self.served.values_mut().flat_map(|served| &mut served.listeners) {
+            listener.note_selector(&self.namespaces);
         }
     }
 
@@ -253,6 +264,7 @@ fn foreign_controller<'a>(snapshot: &'a Snapshot, gateway: &Gateway) -> Option<&
         | Resource::ReferenceGrant(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
+        | Resource::Namespace(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)
         | Resource::Unserved(_)

@@ -37,6 +37,11 @@ pub(super) fn listed<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Strin
     }
 }
 
+/// A group as it is written: that of the core kinds has no letters.
+pub(super) fn group(group: &str) -> &str {
+    if group.is_empty() { "\"\"" } else { group }
+}
+
 /// `` listener `a` ``, or `` listeners `a`, `b` ``.
 pub(super) fn named(noun: &str, names: &[&str]) -> String {
     let plural = if names.len() == 1 { "" } else { "s" };

@@ -378,7 +378,7 @@ fn route_kinds_that_cannot_attach_are_named() {
     assert_eq!(
         plan.listener_says("odd", "ResolvedRefs"),
         "ResolvedRefs: False InvalidRouteKinds: allowedRoutes.kinds: `TCPRoute` of group `gateway.networking.k8s.io` \
-         cannot attach to HTTP; `HTTPRoute` of group `core` cannot attach to HTTP; remove it there"
+         cannot attach to HTTP; `HTTPRoute` of group `\"\"` cannot attach to HTTP; remove it there"
     );
     assert_eq!(plan.listener_says("tcp", "ResolvedRefs"), "ResolvedRefs: True ResolvedRefs");
     assert_eq!(plan.attached_routes("edge"), [1, 0, 0]);
