@@ -3,6 +3,7 @@
 //! One function per kind; the standard's rules are those of its CRDs (written there as CEL). An object that passes its
 //! schema and these rules can be turned into a model value.
 
+mod cautions;
 mod core;
 mod filters;
 mod gateway;
@@ -15,6 +16,7 @@ mod references;
 mod tests;
 mod text;
 
+pub use cautions::cautions;
 pub(super) use text::{
     cookie_name, cookie_path, header_name, header_value, host, host_pattern, ip_address, origin, pattern,
 };
