@@ -120,6 +120,13 @@ impl<'a> Policies<'a> {
         let mut accepted = match (self.winners(policy), terms) {
             (_, _) if is_lost => Condition::no("Accepted", "TargetNotFound", &missing),
             (Some(winners), _) => Condition::no("Accepted", "Conflicted", winners),
+            (None, Err(_)) if policy.tls.authorities == AuthorityRefs::Listed(Vec::new()) => {
+                // Some that the standard leaves to implementations, and this one does not know.
+                let fields = words::joined(words::fields(&policy.unsupported));
+                let message =
+                    format!("{fields}; requests for its targets are answered 500, never sent in plaintext");
+                Condition::no("Accepted", "Invalid", message)
+            }
             (None, Err(why)) => {
                 let message =
                     format!("{why}; requests for its targets are answered 500, never sent in plaintext");

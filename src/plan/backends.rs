@@ -289,7 +289,7 @@ impl<'a> Backends<'a> {
             return Some(format!(
                 "target `{name}` has kind `{kind}` of group `{}`; it must be `Service`, or `Backend` of group \
                  `portolan.dev`",
-                if target.group.is_empty() { "core" } else { &target.group }
+                words::group(&target.group)
             ));
         };
         let key: Key = (namespace.clone(), target.name.clone(), kind, None, Scheme::Http);
@@ -401,7 +401,7 @@ fn kind(reference: &BackendRef) -> Result<Kind, Failure> {
         ("", "Service") => Ok(Kind::Service),
         ("portolan.dev", "Backend") => Ok(Kind::Backend),
         (group, kind) => {
-            let group = if group.is_empty() { "core" } else { group };
+            let group = words::group(group);
             let message = format!(
                 "backendRef `{}` has kind `{kind}` of group `{group}`; it must be `Service`, or `Backend` of group \
                  `portolan.dev`",

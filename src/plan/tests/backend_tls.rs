@@ -193,7 +193,7 @@ fn a_policy_that_cannot_be_held_to_answers_500_and_nothing_is_sent_in_plaintext(
         (
             reference("", "Secret", "ca"),
             "InvalidKind",
-            "caCertificateRef `ca` has kind `Secret` of group `core`; it must be `ConfigMap` of the group \"\"",
+            "caCertificateRef `ca` has kind `Secret` of group `\"\"`; it must be `ConfigMap` of group `\"\"`",
         ),
     ] {
         let mut policy = policy("tls", ("", "Service", "web"), None);
@@ -219,6 +219,22 @@ fn a_policy_that_cannot_be_held_to_answers_500_and_nothing_is_sent_in_plaintext(
         );
         assert!(plan.workloads.values().all(|workload| !workload.routed));
     }
+}
+
+#[test]
+fn a_policy_of_authorities_that_are_not_known_is_invalid() {
+    let mut policy = policy("tls", ("", "Service", "web"), None);
+    policy.tls.authorities = AuthorityRefs::Listed(Vec::new());
+    policy
+        .unsupported
+        .push(unsupported("spec.validation.wellKnownCACertificates", "only `System` is supported"));
+    let plan = plan(&world![edge(), container("web"), route("r").to(service_ref("web:80")), policy]);
+    assert!(plan.leads_to("a.test").starts_with("invalid: "));
+    assert_eq!(
+        plan.says(Kind::BackendTlsPolicy, "tls", "Accepted"),
+        "Accepted: False Invalid: spec.validation.wellKnownCACertificates: only `System` is supported; requests for its \
+         targets are answered 500, never sent in plaintext"
+    );
 }
 
 #[test]
@@ -255,7 +271,7 @@ fn a_backend_says_itself_how_it_is_verified() {
     assert_eq!(
         bad.leads_to("a.test"),
         "invalid: backend `default/b` wants TLS and is not spoken to: the client certificate of Backend default/b \
-         cannot be used: there is no valid Secret default/none: requests for it are answered 500"
+         cannot be used: there is no Secret default/none: requests for it are answered 500"
     );
     own.tls.client = None;
     let good = plan(&world![edge(), own, route("r").to(backend_ref("b"))]);

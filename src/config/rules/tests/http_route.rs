@@ -49,6 +49,18 @@ fn parents_are_told_apart() {
 }
 
 #[test]
+fn rules_have_names_of_their_own() {
+    for kind in ["HTTPRoute", "GRPCRoute"] {
+        let rows = [
+            ("[{name: a}, {name: b}, {}, {}]", "ok"),
+            ("[{name: a}, {}, {name: a}]", "/rules/2/name"),
+            ("[{name: Foo_Bar}]", "/rules/0/name"),
+        ];
+        assert_specs(kind, |rules| format!("{{rules: {rules}}}"), &rows);
+    }
+}
+
+#[test]
 fn lists_have_limits() {
     let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
     let hosts = |count: usize| {
