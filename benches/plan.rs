@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, net::IpAddr, net::Ipv4Addr, num::NonZeroU16, sy
 
 use portolan::{
     model::{
-        AllowedRoutes, Attachment, Backend, BackendRef, Endpoint, EndpointTarget, FromNamespaces,
+        Addresses, AllowedRoutes, Attachment, Backend, BackendRef, Endpoint, EndpointTarget, FromNamespaces,
         FrontendTls, Gateway, Health, HostPattern, HttpMatch, HttpRoute, HttpRule, Kind, Listener,
         ListenerTls, Meta, NetworkMode, Origin, ParentRef, PathMatch, Phase, Protocol, Resource, ResourceId,
         Scheme, Snapshot, Timeouts, Transport, Workload, WorkloadId,
@@ -166,7 +166,7 @@ fn gateway() -> Gateway {
     Gateway {
         meta: meta(Kind::Gateway, "edge"),
         class: "portolan".into(),
-        addresses: Vec::new(),
+        addresses: Addresses::All,
         listeners: vec![Listener {
             name: "http".into(),
             hostname: None,
@@ -180,7 +180,8 @@ fn gateway() -> Gateway {
         is_default: true,
         frontend: FrontendTls::default(),
         client: None,
-        unsupported: Vec::new(),
+        unsupported_addresses: Vec::new(),
+        unsupported_parameters: None,
     }
 }
 
@@ -207,6 +208,7 @@ fn route(name: &str, host: &str, reference: BackendRef) -> HttpRoute {
             retry: None,
             session: None,
             unsupported: Vec::new(),
+            unsupported_backends: BTreeMap::new(),
         }],
         unsupported: Vec::new(),
     }

@@ -42,8 +42,8 @@ pub use controller_config::{
     AccessLog, AccessLogFormat, ControllerConfig, ControllerConfigSpec, Dialect, LogFormat,
 };
 pub use core::{
-    ClientIpConfig, ConfigMap, IntOrString, Secret, SecretText, Service, ServicePort, ServiceProtocol,
-    ServiceSpec, ServiceType, SessionAffinity, SessionAffinityConfig,
+    ClientIpConfig, ConfigMap, IntOrString, NamespaceObject, NamespaceSpec, Secret, SecretText, Service,
+    ServicePort, ServiceProtocol, ServiceSpec, ServiceType, SessionAffinity, SessionAffinityConfig,
 };
 pub use filter::{
     BasicAuth, Buffer, Compress, CompressAlgorithm, ErrorPages, Filter, FilterSpec, ForwardAuth,
@@ -77,7 +77,7 @@ pub use meta::{Document, LabelSelector, LabelSelectorRequirement, ObjectMeta, Op
 pub use names::{
     AbsoluteUri, AddressType, AnnotationKey, AnnotationValue, ControllerName, CorsOrigin, DataKey, DnsName,
     Duration, Group, HeaderName, HeaderValue, Hostname, KindName, Name, Namespace, ObjectName,
-    PreciseHostname, ProtocolType, SectionName, WellKnownCaCertificates,
+    PreciseHostname, ProtocolType, QueryParamName, SectionName, WellKnownCaCertificates,
 };
 pub use reference_grant::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 pub use references::{

@@ -15,6 +15,7 @@ mod gateway;
 mod host;
 mod http_route;
 mod id;
+mod nearest;
 mod policy;
 mod report;
 mod session;
@@ -36,10 +37,10 @@ pub use difference::{Difference, DifferenceKind};
 pub use drain::{Declined, DrainAsk, DrainState, Why};
 pub use failure::{FailureReport, Fault, LastFailure};
 pub use gateway::{
-    AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener, ListenerSet,
-    ReferenceGrant,
+    Addresses, AllowedRoutes, FromNamespaces, Gateway, GatewayClass, GrantFrom, GrantTo, Listener,
+    ListenerSet, ReferenceGrant,
 };
-pub use gateway::{LabelSelector, Protocol, Requirement};
+pub use gateway::{LabelSelector, Namespace, Protocol, Requirement};
 pub use host::{Host, HostPattern, InvalidHost};
 pub use http_route::{
     AuthProtocol, BackendRef, ExternalAuth, HeaderEdit, HeaderMatch, HttpFilter, HttpMatch, HttpRoute,
@@ -49,6 +50,7 @@ pub use http_route::{
     PathEdit, PathMatch, Pattern, QueryMatch, Redirect, Retry, Rewrite, Timeouts, Unsupported, ValueMatch,
 };
 pub use id::{Kind, Meta, Origin, Problem, ResourceId, Severity};
+pub use nearest::nearest;
 pub use policy::{
     BackendPolicy, Balancing, Connections, Ejection, HashKey, HealthCheck, HealthUse, Probe, ProxyProtocol,
 };

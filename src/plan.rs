@@ -24,6 +24,7 @@ mod gateways;
 mod grants;
 mod listeners;
 mod names;
+mod namespaces;
 mod overlaps;
 mod parents;
 mod planner;

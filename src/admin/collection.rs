@@ -81,6 +81,12 @@ impl Collection {
         Self::all().flat_map(Self::words).collect()
     }
 
+    /// The plural of each, those that are listed to people first.
+    pub fn plurals() -> Vec<String> {
+        let others = Self::all().filter(|one| !Self::LISTED.contains(one));
+        Self::LISTED.into_iter().chain(others).map(Self::plural).collect()
+    }
+
     /// The plural: the name in a path.
     pub fn plural(self) -> String {
         self.words().swap_remove(0)
@@ -152,6 +158,7 @@ fn short_form(kind: Kind) -> Option<&'static str> {
         Kind::BackendTlsPolicy => Some("btlspolicy"),
         Kind::ReferenceGrant => Some("refgrant"),
         Kind::Service => Some("svc"),
+        Kind::Namespace => Some("ns"),
         Kind::ConfigMap => Some("cm"),
         Kind::Certificate => Some("cert"),
         Kind::HttpRoute

@@ -1,4 +1,4 @@
-//! The core kinds that routes refer to: `Secret`, `ConfigMap` and `Service`.
+//! The core kinds: `Secret`, `ConfigMap` and `Service`, to which routes refer, and `Namespace`.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU16};
 
@@ -43,6 +43,23 @@ pub struct ConfigMap {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub binary_data: BTreeMap<DataKey, String>,
     pub immutable: Option<bool>,
+}
+
+/// The labels of a namespace. There are namespaces without one of these too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceObject {
+    pub metadata: ObjectMeta,
+    /// What only a cluster needs; it has no effect here.
+    pub spec: Option<NamespaceSpec>,
+}
+
+/// What only a cluster needs of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceSpec {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<String>,
 }
 
 /// Containers by their labels, or a name outside. What only a cluster needs is accepted and has no effect here.

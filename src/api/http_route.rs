@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DefaultScope, Document, Duration, Group, HeaderName, HeaderValue, Hostname, HttpRouteFilter, KindName,
-    Namespace, ObjectName, ParentReference, SectionName,
+    Namespace, ObjectName, ParentReference, QueryParamName, SectionName,
 };
 
 pub type HttpRoute = Document<HttpRouteSpec>;
@@ -124,7 +124,7 @@ pub struct HttpQueryParamMatch {
     #[serde(rename = "type")]
     #[schemars(extend("default" = "Exact"))]
     pub kind: Option<MatchType>,
-    pub name: HeaderName,
+    pub name: QueryParamName,
     #[schemars(length(min = 1, max = 1024))]
     pub value: String,
 }

@@ -73,9 +73,9 @@ texts! {
     Namespace: 1..=63, r"^[a-z0-9]([-_a-z0-9]*[_a-z0-9])?$";
     /// An API group; empty for the core kinds `Service`, `Secret` and `ConfigMap`.
     Group: 0..=253, r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-    /// The kind of another object.
+    /// The kind of another object: letters, digits and `-`.
     KindName: 1..=63, "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$";
-    /// The name of a listener, rule or port.
+    /// The name of a listener, rule or port: lower-case letters, digits, `-` and `.`.
     SectionName: 1..=253, DNS1123;
     /// A lower-case DNS name; its first label may be `*`, which stands for one or more labels.
     Hostname: 1..=253, r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -85,6 +85,8 @@ texts! {
     DnsName: 1..=254, r"^[a-zA-Z0-9_]([-_a-zA-Z0-9]*[_a-zA-Z0-9])?(\.[a-zA-Z0-9_]([-_a-zA-Z0-9]*[_a-zA-Z0-9])?)*\.?$";
     /// The name of an HTTP header; its case does not count.
     HeaderName: 1..=256, "^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$";
+    /// The name of a query parameter: letters, digits and ``!#$%&'*+-.^_`|~``; its case counts.
+    QueryParamName: 1..=256, "^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$";
     /// The value of an HTTP header; no line breaks or other control characters.
     HeaderValue: 1..=4096, r"^[^\u0000-\u0008\u000a-\u001f\u007f]*$";
     /// A length of time such as `500ms`, `10s` or `1h30m`: up to four whole numbers of up to five digits, each followed by `h`, `m`, `s` or `ms`.

@@ -165,6 +165,8 @@ kinds! {
         "Texts and files, such as certificates of authorities.";
     Service = "Service" in CORE ["v1"] NAMESPACED:
         "Containers by their labels, or a name outside.";
+    NamespaceObject = "Namespace" in CORE ["v1"] CLUSTER:
+        "The labels of a namespace, for selectors of namespaces.";
     Backend = "Backend" in PORTOLAN ["v1alpha1"] NAMESPACED:
         "Where traffic goes when a name alone is not enough.";
     Filter = "Filter" in PORTOLAN ["v1alpha1"] NAMESPACED:

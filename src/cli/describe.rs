@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ async fn read(client: &Client, collection: Collection, wanted: &Wanted) -> anyho
             let names =
                 items.iter().map(|item| format!("`{}`", full_name(item))).collect::<Vec<_>>().join(", ");
             let message = format!("`{}` is the name of {number} objects: {names}", wanted.shown());
-            return Err(Advised::new(message, "name one of them with its namespace").into());
+            return Err(Advised::new(message, which(&items)).into());
         }
     };
     let mut endpoints = Vec::new();
@@ -83,6 +83,17 @@ async fn read(client: &Client, collection: Collection, wanted: &Wanted) -> anyho
     }
     let events = events(client, &object).await?;
     Ok(Described { object, endpoints, events, now: jiff::Timestamp::now().as_second() })
+}
+
+/// How to say which of several objects is meant.
+fn which(items: &[Value]) -> String {
+    let namespaces: BTreeSet<String> =
+        items.iter().map(|item| text(&item["metadata"]["namespace"])).collect();
+    let example = items.first().map(full_name).unwrap_or_default();
+    match namespaces.len() {
+        1 => format!("name one of them with its port, such as `{example}`"),
+        _ => format!("name one of them with its namespace, such as `{example}`"),
+    }
 }
 
 /// Namespace and name (with port, if one is written) of each backend of a route.

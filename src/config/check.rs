@@ -236,7 +236,10 @@ impl Checker {
         let mut item = None;
         if is_valid(&findings) {
             match build(definition, value, &file, document.start()) {
-                Ok(built) => item = Some(built),
+                Ok((built, cautions)) => {
+                    item = Some(built);
+                    findings.extend(cautions);
+                }
                 Err(more) => findings.extend(more),
             }
         }
@@ -296,7 +299,7 @@ fn build(
     value: Value,
     file: &Arc<str>,
     position: Position,
-) -> Result<Item, Vec<Finding>> {
+) -> Result<(Item, Vec<Finding>), Vec<Finding>> {
     let spec = spec_hash(&value);
     let version = value.get("apiVersion").cloned();
     let mut object = api::Object::from_value(definition.kind, value)
@@ -305,6 +308,7 @@ fn build(
     if !violations.is_empty() {
         return Err(violations.into_iter().map(Finding::of_violation).collect());
     }
+    let cautions = cautions(&object);
     let namespace = &mut object.metadata_mut().namespace;
     if definition.is_cluster_scoped {
         *namespace = None;
@@ -320,7 +324,13 @@ fn build(
     }
     let id = resource.meta().id.clone();
     let object = Arc::new(Object { resource, manifest: manifest.to_string().into() });
-    Ok(Item { id, object, position, spec })
+    Ok((Item { id, object, position, spec }, cautions))
+}
+
+/// What has no effect in a valid object.
+fn cautions(object: &api::Object) -> Vec<Finding> {
+    let warning = |caution| Finding::of_violation(caution).severity(Severity::Warning);
+    rules::cautions(object).into_iter().map(warning).collect()
 }
 
 /// Of all that an object says beside its metadata.

@@ -61,6 +61,11 @@ pub fn resource(object: &Object, origin: Origin, generation: u64) -> Result<Reso
         Object::Service(service) => {
             Resource::Service(Arc::new(backend::service(&service.spec, meta, &spec, &mut notes)))
         }
+        Object::NamespaceObject(namespace) => {
+            let labels = namespace.metadata.labels.iter();
+            let labels = labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+            Resource::Namespace(Arc::new(model::Namespace { meta, labels }))
+        }
         Object::Backend(backend) => {
             Resource::Backend(Arc::new(backend::backend(&backend.spec, meta, &spec, &mut notes)))
         }
@@ -131,6 +136,7 @@ pub fn kind(object: &Object) -> Kind {
         Object::Secret(_) => Kind::Secret,
         Object::ConfigMap(_) => Kind::ConfigMap,
         Object::Service(_) => Kind::Service,
+        Object::NamespaceObject(_) => Kind::Namespace,
         Object::Backend(_) => Kind::Backend,
         Object::Filter(_) => Kind::Filter,
         Object::Certificate(_) => Kind::Certificate,

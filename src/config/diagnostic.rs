@@ -8,13 +8,15 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+pub use crate::model::nearest;
 pub use render::{Style, render_github, render_json, render_lines, render_terminal};
 
 /// One finding about one place of one file. Ordered by place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Diagnostic {
     pub file: Arc<str>,
-    /// Counts from 1, as `column` does; columns count characters.
+    /// Counts from 1, as `column` does; columns count characters. Both are 0 where no place of the file is meant: it
+    /// could not be read.
     pub line: u32,
     pub column: u32,
     /// Just behind the last character, where that is on the same line.
@@ -46,18 +48,6 @@ pub enum Severity {
     Warning,
     /// Worth knowing.
     Note,
-}
-
-/// The valid name that is only a slip away from `name`.
-pub fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    let most = (lower.chars().count() / 3).clamp(1, 4);
-    valid
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 /// The valid name that was probably meant: the nearest, or the only one that `name` is a part of or holds.
@@ -112,10 +102,20 @@ impl Severity {
 // === impl Diagnostic ===
 
 /// `routes/shop.yaml:3:5: error: message (path spec.hostnamez); hint`.
+impl Diagnostic {
+    /// `routes/shop.yaml:3:1`, or the file alone.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.to_string(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = self.severity.as_str();
-        write!(f, "{}:{}:{}: {severity}: {}", self.file, self.line, self.column, self.message)?;
+        write!(f, "{}: {severity}: {}", self.place(), self.message)?;
         if !self.path.is_empty() {
             write!(f, " (path {})", self.path)?;
         }

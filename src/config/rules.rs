@@ -3,6 +3,7 @@
 //! One function per kind; the standard's rules are those of its CRDs (written there as CEL). An object that passes its
 //! schema and these rules can be turned into a model value.
 
+mod cautions;
 mod core;
 mod filters;
 mod gateway;
@@ -15,6 +16,7 @@ mod references;
 mod tests;
 mod text;
 
+pub use cautions::cautions;
 pub(super) use text::{
     cookie_name, cookie_path, header_name, header_value, host, host_pattern, ip_address, origin, pattern,
 };
@@ -47,6 +49,9 @@ pub fn check(object: &Object) -> Vec<Violation> {
     }
     match object {
         Object::GatewayClass(_) | Object::ReferenceGrant(_) => {}
+        Object::NamespaceObject(namespace) => {
+            core::check_namespace(&namespace.metadata, &root.key("metadata"), &mut found);
+        }
         Object::Gateway(gateway) => gateway::check(&gateway.spec, &spec, &mut found),
         Object::ListenerSet(set) => {
             gateway::check_listeners(&set.spec.listeners, &spec.key("listeners"), &mut found);

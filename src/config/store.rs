@@ -16,7 +16,7 @@ use super::{
     diagnostic::{Diagnostic, Severity},
     files::{Changes, File, Scan, Update, label},
 };
-use crate::model::{Origin, ResourceId};
+use crate::model::{Kind, Origin, ResourceId};
 
 /// The objects of a configuration over time.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,22 @@ impl Store {
     /// By file and place.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
+    }
+
+    /// Objects of these kinds that are written, are not valid, and never were: where, and why.
+    pub fn refused(&self, kinds: &[Kind]) -> BTreeMap<ResourceId, Arc<str>> {
+        let mut refused = BTreeMap::new();
+        for known in self.noisy.iter().filter_map(|path| self.files.get(path)) {
+            let ids = known.checked.invalid.iter().filter(|id| kinds.contains(&id.kind));
+            for id in ids.filter(|id| !self.objects.contains_key(id)) {
+                let name = id.to_string();
+                let errors = known.checked.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+                if let Some(first) = errors.into_iter().find(|one| one.object.as_deref() == Some(&*name)) {
+                    refused.insert(id.clone(), format!("{}: {}", first.place(), first.message).into());
+                }
+            }
+        }
+        refused
     }
 
     /// How many files there are.
@@ -384,7 +400,7 @@ fn duplicate(item: &Item, first: &Item, file: &Arc<str>) -> Diagnostic {
 fn trouble(path: &Path, why: &str) -> Diagnostic {
     let file = label(path);
     let message = format!("`{file}` {why}");
-    plain(&file, message)
+    Diagnostic { line: 0, column: 0, ..plain(&file, message) }
 }
 
 fn plain(file: &Arc<str>, message: String) -> Diagnostic {

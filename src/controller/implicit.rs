@@ -9,8 +9,8 @@ use std::{
 use crate::{
     config,
     model::{
-        AllowedRoutes, CertificateRefs, FromNamespaces, FrontendTls, Gateway, Kind, Listener, ListenerTls,
-        Meta, Origin, Protocol, Resource, ResourceId,
+        Addresses, AllowedRoutes, CertificateRefs, FromNamespaces, FrontendTls, Gateway, Kind, Listener,
+        ListenerTls, Meta, Origin, Protocol, Resource, ResourceId,
     },
 };
 
@@ -77,13 +77,14 @@ fn gateway(name: &str, address: IpAddr, listeners: Vec<Listener>) -> (ResourceId
             generation: 1,
         },
         class: "portolan".into(),
-        addresses: vec![address],
+        addresses: Addresses::Only(vec![address]),
         listeners,
         allowed_listeners: FromNamespaces::None,
         is_default: true,
         frontend: FrontendTls::default(),
         client: None,
-        unsupported: Vec::new(),
+        unsupported_addresses: Vec::new(),
+        unsupported_parameters: None,
     };
     let resource = Resource::Gateway(Arc::new(gateway));
     (id, Arc::new(config::Object { resource, manifest: manifest.to_string().into() }))

@@ -141,3 +141,16 @@ fn labelled(mut one: Workload, labels: &[(&str, &str)]) -> Workload {
     one.labels.extend(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())));
     one
 }
+
+#[test]
+fn what_becomes_invalid_later_is_known_to_the_plan() {
+    let now = Instant::now();
+    let mut world = World::new(Scene::default().settings(), now);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: odd}\ndata: {a: '?'}\n";
+    for (text, count) in [("", 0), (secret, 1), ("", 0)] {
+        let scan = Scan::from_iter([("shop.yaml".into(), File::new(text.as_bytes()))]);
+        world.apply(Input::Files(Update::Whole(scan)), now);
+        world.refresh();
+        assert_eq!(world.snapshot().refused.len(), count, "{text}");
+    }
+}

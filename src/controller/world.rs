@@ -152,6 +152,9 @@ impl World {
         if !self.follow(&change.objects) {
             self.translated = None;
         }
+        if !change.is_empty() {
+            self.note_refused();
+        }
         !(std::mem::replace(&mut self.files_seen, true) && change.is_empty())
     }
 
@@ -366,9 +369,16 @@ impl World {
             let resources = translated.objects.iter();
             self.snapshot.resources =
                 resources.map(|(id, object)| (id.clone(), object.resource.clone())).collect();
+            self.note_refused();
             self.snapshot.workloads = workloads;
             self.translated = Some(translated);
         }
+    }
+
+    /// What others refer to by name, and look for in vain.
+    fn note_refused(&mut self) {
+        const KINDS: [Kind; 3] = [Kind::Secret, Kind::ConfigMap, Kind::Certificate];
+        self.snapshot.refused = self.documents.refused(&KINDS);
     }
 
     /// The world as it was refreshed last.
@@ -461,6 +471,7 @@ fn holds_certificate(object: &Arc<config::Object>) -> bool {
         | Resource::ReferenceGrant(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
+        | Resource::Namespace(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)
         | Resource::Unserved(_)

@@ -15,8 +15,7 @@ pub struct GatewayClass {
 pub struct Gateway {
     pub meta: Meta,
     pub class: Arc<str>,
-    /// Addresses to bind; none means all, of both families.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Addresses,
     pub listeners: Vec<Listener>,
     /// Whose `ListenerSet`s may add listeners.
     pub allowed_listeners: FromNamespaces,
@@ -26,8 +25,19 @@ pub struct Gateway {
     pub frontend: FrontendTls,
     /// The certificate that backends are shown where TLS is spoken to them and they name none themselves.
     pub client: Option<ObjectRef>,
-    /// Fields of the spec (outside of listeners) that are valid but not served yet.
-    pub unsupported: Vec<Unsupported>,
+    /// Addresses of types that cannot be bound.
+    pub unsupported_addresses: Vec<Unsupported>,
+    /// `infrastructure.parametersRef`, which leads nowhere.
+    pub unsupported_parameters: Option<Unsupported>,
+}
+
+/// What the listeners of a Gateway are bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// Every address, of both families.
+    All,
+    /// These and no others; none where none of those that were asked for can be bound.
+    Only(Vec<IpAddr>),
 }
 
 /// Listeners for somebody else's Gateway.
@@ -92,6 +102,13 @@ pub enum Requirement {
     NotIn(Vec<Arc<str>>),
     Exists,
     DoesNotExist,
+}
+
+/// The labels of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    pub meta: Meta,
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Lets objects of other namespaces refer to objects of this one.

@@ -1,6 +1,6 @@
 //! HTTP routes: matches, filters, backend references.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -82,6 +82,8 @@ pub struct HttpRule {
     pub session: Option<Session>,
     /// Fields of this rule; if there is one, the rule answers 500.
     pub unsupported: Vec<Unsupported>,
+    /// By its position: fields of a backend reference. Its share of the requests is answered 500.
+    pub unsupported_backends: BTreeMap<usize, Vec<Unsupported>>,
 }
 
 /// All parts must hold.
@@ -237,8 +239,10 @@ pub struct Rewrite {
     pub path: Option<PathEdit>,
 }
 
+/// What a path becomes. The texts have no [`PathEdit::fault`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathEdit {
+    /// Begins with a slash.
     ReplaceFull(Arc<str>),
     ReplacePrefix(Arc<str>),
 }
@@ -314,6 +318,34 @@ impl PathMatch {
     pub fn is_method(method: &str, path: &str) -> bool {
         let call = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         call.is_some_and(|(service, called)| !service.is_empty() && called == method)
+    }
+}
+
+// === impl PathEdit ===
+
+impl PathEdit {
+    /// Why a path with this text in it could not be sent: it would have no canonical form. A leading slash may be left
+    /// out.
+    pub fn fault(text: &str) -> Option<&'static str> {
+        let hex = |digit: Option<&u8>| digit.and_then(|digit| char::from(*digit).to_digit(16));
+        let bytes = text.as_bytes();
+        for (at, byte) in bytes.iter().enumerate() {
+            let decoded = match byte {
+                b'%' => match (hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+                    (Some(high), Some(low)) => char::from_u32(high << 4 | low),
+                    _ => return Some("`%` in a path needs two hexadecimal digits behind it"),
+                },
+                b'/' => None,
+                byte => Some(char::from(*byte)),
+            };
+            match decoded {
+                Some('/') => return Some("a path cannot have an encoded slash"),
+                Some('\\') => return Some("a path cannot have a backslash"),
+                Some('\0') => return Some("a path cannot have a NUL"),
+                Some(_) | None => {}
+            }
+        }
+        text.chars().any(char::is_control).then_some("a path cannot have control characters")
     }
 }
 

@@ -18,6 +18,7 @@ pub enum Kind {
     Secret,
     ConfigMap,
     Service,
+    Namespace,
     Backend,
     Filter,
     Certificate,
@@ -36,7 +37,8 @@ pub struct ResourceId {
 /// Where an object was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
-    /// A document of a file; line and column count from 1 and point at the document's first key.
+    /// A document of a file; line and column count from 1 and point at the document's first key. Both are 0 where the
+    /// file itself is meant.
     File { path: Arc<str>, line: u32, column: u32 },
     /// A container, and the label if one label says it all.
     Container { id: Arc<str>, name: Arc<str>, label: Option<Arc<str>> },
@@ -82,7 +84,7 @@ pub struct Problem {
 
 impl Kind {
     /// All kinds, in the order in which they are listed to people.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
@@ -96,6 +98,7 @@ impl Kind {
         Self::Secret,
         Self::ConfigMap,
         Self::Service,
+        Self::Namespace,
         Self::Backend,
         Self::Filter,
         Self::Certificate,
@@ -119,6 +122,7 @@ impl Kind {
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
             Self::Service => "Service",
+            Self::Namespace => "Namespace",
             Self::Backend => "Backend",
             Self::Filter => "Filter",
             Self::Certificate => "Certificate",
@@ -140,7 +144,7 @@ impl Kind {
             | Self::UdpRoute
             | Self::BackendTlsPolicy
             | Self::ReferenceGrant => "gateway.networking.k8s.io",
-            Self::Secret | Self::ConfigMap | Self::Service => "",
+            Self::Secret | Self::ConfigMap | Self::Service | Self::Namespace => "",
             Self::Backend | Self::Filter | Self::Certificate | Self::Rollout | Self::ControllerConfig => {
                 "portolan.dev"
             }
@@ -158,7 +162,7 @@ impl Kind {
 
     /// Whether objects of this kind have no namespace.
     pub fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::GatewayClass | Self::ControllerConfig)
+        matches!(self, Self::GatewayClass | Self::Namespace | Self::ControllerConfig)
     }
 }
 
@@ -199,6 +203,7 @@ impl fmt::Display for ResourceId {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File { path, line: 0, .. } => f.write_str(path),
             Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
             Self::Container { name, label: Some(label), .. } => {
                 write!(f, "container `{name}` (label `{label}`)")

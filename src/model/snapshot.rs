@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Backend, BackendTlsPolicy, Certificate, CertificateOrders, CertificateSource, ConfigMap, EndpointTarget,
-    Gateway, GatewayClass, HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, ParentRef,
+    Gateway, GatewayClass, HealthReport, HttpRoute, Issued, Kind, ListenerSet, Meta, Namespace, ParentRef,
     ReferenceGrant, ResourceId, Secret, Service, ServiceKind, Workload, WorkloadId,
 };
 
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub issued: BTreeMap<ResourceId, Issued>,
     /// The time, in seconds since 1970: only for saying what has expired.
     pub now: i64,
+    /// Objects that are written and not valid, with where and why: those that others want to know of.
+    pub refused: BTreeMap<ResourceId, Arc<str>>,
     /// Addresses that could not be bound, with the reason.
     pub unbound: BTreeMap<SocketAddr, Arc<str>>,
 }
@@ -41,6 +43,7 @@ pub enum Resource {
     ReferenceGrant(Arc<ReferenceGrant>),
     BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Service(Arc<Service>),
+    Namespace(Arc<Namespace>),
     Backend(Arc<Backend>),
     /// A valid object of a kind that is not served yet.
     Unserved(Arc<UnservedRoute>),
@@ -103,6 +106,7 @@ impl Resource {
             Self::ReferenceGrant(grant) => &grant.meta,
             Self::BackendTlsPolicy(policy) => &policy.meta,
             Self::Service(service) => &service.meta,
+            Self::Namespace(namespace) => &namespace.meta,
             Self::Backend(backend) => &backend.meta,
             Self::Unserved(object) => &object.meta,
             Self::Secret(secret) => &secret.meta,
@@ -124,6 +128,7 @@ impl Resource {
             Self::ReferenceGrant(grant) => &mut Arc::make_mut(grant).meta,
             Self::BackendTlsPolicy(policy) => &mut Arc::make_mut(policy).meta,
             Self::Service(service) => &mut Arc::make_mut(service).meta,
+            Self::Namespace(namespace) => &mut Arc::make_mut(namespace).meta,
             Self::Backend(backend) => &mut Arc::make_mut(backend).meta,
             Self::Unserved(object) => &mut Arc::make_mut(object).meta,
             Self::Secret(secret) => &mut Arc::make_mut(secret).meta,

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     certificates::{Certificates, Unusable, summed_up},
-    statuses,
+    statuses, words,
 };
 use crate::model::{
     Authorities, AuthorityRefs, BackendTls, BackendTlsPolicy, CertifiedKey, Condition, EndpointTls, Kind,
-    ParentRef, ParentStatus, PolicyTarget, Resource, ResourceId, Snapshot, Status, SubjectName,
+    ParentRef, ParentStatus, PolicyTarget, Resource, ResourceId, Service, Snapshot, Status, SubjectName,
+    nearest,
 };
 
 /// The policies of a configuration.
@@ -111,12 +112,21 @@ impl<'a> Policies<'a> {
 
     // --- what is told of them
 
-    /// `lost` says why there is none of its targets.
-    pub(super) fn conditions(&self, policy: &BackendTlsPolicy, lost: Option<String>) -> Vec<Condition> {
+    /// `missing` says why targets are not there.
+    pub(super) fn conditions(&self, policy: &BackendTlsPolicy, missing: Vec<String>) -> Vec<Condition> {
         let (terms, unusable) = self.resolve(&policy.meta.id, &policy.tls);
-        let accepted = match (self.winners(policy), terms) {
-            (_, _) if lost.is_some() => Condition::no("Accepted", "TargetNotFound", lost.unwrap_or_default()),
+        let is_lost = missing.len() == policy.targets.len();
+        let missing = words::joined(missing);
+        let mut accepted = match (self.winners(policy), terms) {
+            (_, _) if is_lost => Condition::no("Accepted", "TargetNotFound", &missing),
             (Some(winners), _) => Condition::no("Accepted", "Conflicted", winners),
+            (None, Err(_)) if policy.tls.authorities == AuthorityRefs::Listed(Vec::new()) => {
+                // Some that the standard leaves to implementations, and this one does not know.
+                let fields = words::joined(words::fields(&policy.unsupported));
+                let message =
+                    format!("{fields}; requests for its targets are answered 500, never sent in plaintext");
+                Condition::no("Accepted", "Invalid", message)
+            }
             (None, Err(why)) => {
                 let message =
                     format!("{why}; requests for its targets are answered 500, never sent in plaintext");
@@ -124,6 +134,10 @@ impl<'a> Policies<'a> {
             }
             (None, Ok(_)) => statuses::accepted(&policy.unsupported),
         };
+        if !is_lost && !missing.is_empty() {
+            let said = [std::mem::take(&mut accepted.message), missing];
+            accepted.message = words::joined(said.into_iter().filter(|text| !text.is_empty()));
+        }
         let resolved = match summed_up(&unusable) {
             Some(("InvalidCACertificateKind", message)) => {
                 Condition::no("ResolvedRefs", "InvalidKind", message)
@@ -151,6 +165,21 @@ impl<'a> Policies<'a> {
         let winner = winners.first()?;
         Some(format!("{winner} has the same targets, and is older or first by name: remove one of them"))
     }
+}
+
+/// Why a Service has no port as a target names it; `None` if it has one, or has no ports at all, or none is named.
+pub(super) fn why_no_section(service: &Service, target: &PolicyTarget) -> Option<String> {
+    let section = target.section.as_deref()?;
+    let names = || service.ports.iter().filter_map(|port| port.name.as_deref());
+    if service.ports.is_empty() || names().any(|name| name == section) {
+        return None;
+    }
+    let said = format!("target `{}`: {} has no port named `{section}`", target.name, service.meta.id);
+    if names().next().is_none() {
+        return Some(format!("{said}: none of its ports has a name; name them, or leave out `sectionName`"));
+    }
+    let near = nearest(section, names()).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+    Some(format!("{said}; it has {}{near}", words::listed(names())))
 }
 
 /// The standard's status of a policy: the conditions for each Gateway that it is about, or alone where there is none.

@@ -248,8 +248,7 @@ impl<'a> Backends<'a> {
         let status = |policy: &BackendTlsPolicy| {
             let targets = policy.targets.iter().filter_map(|target| self.why_no_target(policy, target));
             let missing: Vec<String> = targets.collect();
-            let is_lost = missing.len() == policy.targets.len();
-            let conditions = self.policies.conditions(policy, is_lost.then(|| words::joined(missing)));
+            let conditions = self.policies.conditions(policy, missing);
             backend_tls::status(conditions, self.gateways_of(policy))
         };
         let policies = self.snapshot.of_kind(Kind::BackendTlsPolicy).filter_map(|(id, resource)| {
@@ -290,14 +289,19 @@ impl<'a> Backends<'a> {
             return Some(format!(
                 "target `{name}` has kind `{kind}` of group `{}`; it must be `Service`, or `Backend` of group \
                  `portolan.dev`",
-                if target.group.is_empty() { "core" } else { &target.group }
+                words::group(&target.group)
             ));
         };
         let key: Key = (namespace.clone(), target.name.clone(), kind, None, Scheme::Http);
         let places = if kind == Kind::Backend { "Backend" } else { PLACES };
-        let message =
-            || format!("target `{}`: namespace `{namespace}` has no {places} of that name", target.name);
-        self.meaning(&key).is_none().then(message)
+        match self.meaning(&key) {
+            None => Some(format!(
+                "target `{}`: namespace `{namespace}` has no {places} of that name",
+                target.name
+            )),
+            Some(Meaning::Service(service)) => backend_tls::why_no_section(service, target),
+            Some(Meaning::Backend(_) | Meaning::Workloads(..)) => None,
+        }
     }
 
     /// The entries of this namespace and name.
@@ -374,13 +378,16 @@ impl<'a> Backends<'a> {
 /// Where a name that is not a Backend's alone is looked up.
 const PLACES: &str = "Backend, Service, Compose service, container or network alias";
 
-/// Whether a policy's target is meant by a reference. One that names a port is held to it only where ports have names.
+/// Whether a policy's target is meant by a reference. One that names a port is held to it where ports have names: in a
+/// Service that has ports. Elsewhere it asks for TLS all the same, lest what it is about were sent in plaintext.
 fn applies(target: &PolicyTarget, meaning: &Meaning<'_>, port: Option<NonZeroU16>) -> bool {
     match (&*target.group, &*target.kind, meaning) {
         ("", "Service", Meaning::Service(service)) => {
-            let named = |port: &&ServicePort| port.name.is_some() && port.name == target.section;
-            let named = service.ports.iter().find(named);
-            named.is_none_or(|named| port.is_none_or(|port| port == named.port))
+            if target.section.is_none() || service.ports.is_empty() {
+                return true;
+            }
+            let named = service.ports.iter().find(|port| port.name == target.section);
+            named.is_some_and(|named| port.is_none_or(|port| port == named.port))
         }
         ("", "Service", Meaning::Backend(_) | Meaning::Workloads(..))
         | ("portolan.dev", "Backend", Meaning::Backend(_)) => true,
@@ -394,7 +401,7 @@ fn kind(reference: &BackendRef) -> Result<Kind, Failure> {
         ("", "Service") => Ok(Kind::Service),
         ("portolan.dev", "Backend") => Ok(Kind::Backend),
         (group, kind) => {
-            let group = if group.is_empty() { "core" } else { group };
+            let group = words::group(group);
             let message = format!(
                 "backendRef `{}` has kind `{kind}` of group `{group}`; it must be `Service`, or `Backend` of group \
                  `portolan.dev`",

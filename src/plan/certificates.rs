@@ -85,7 +85,7 @@ impl<'a> Certificates<'a> {
             ("", "Secret") => Kind::Secret,
             ("portolan.dev", "Certificate") => Kind::Certificate,
             (group, kind) => {
-                let group = if group.is_empty() { "core" } else { group };
+                let group = words::group(group);
                 return Err(invalid(format!(
                     "certificateRef `{name}` has kind `{kind}` of group `{group}`; it must be `Secret`, or `Certificate` \
                      of group `portolan.dev`"
@@ -104,7 +104,7 @@ impl<'a> Certificates<'a> {
             Some(Resource::Certificate(certificate)) => {
                 self.issued(certificate).map_err(|why| invalid(format!("{id} cannot be used: {why}")))
             }
-            Some(_) | None => Err(invalid(format!("there is no valid {id}"))),
+            Some(_) | None => Err(invalid(self.absent(&id))),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Certificates<'a> {
                     Some(Resource::Secret(found)) => found.certificate.clone().ok_or_else(|| {
                         format!("{secret} has the type `{}`, not `kubernetes.io/tls`", found.kind)
                     }),
-                    Some(_) | None => Err(format!("there is no valid {secret}")),
+                    Some(_) | None => Err(self.absent(&secret)),
                 }
             }
             CertificateSource::Files { .. } | CertificateSource::SelfSigned { .. } => {
@@ -131,6 +131,14 @@ impl<'a> Certificates<'a> {
                     Some((None, None)) | None => Err("it is being read".into()),
                 }
             }
+        }
+    }
+
+    /// Why there is no such object.
+    fn absent(&self, id: &ResourceId) -> String {
+        match self.snapshot.refused.get(id) {
+            Some(why) => format!("{id} is not valid ({why})"),
+            None => format!("there is no {id}"),
         }
     }
 
@@ -146,9 +154,9 @@ impl<'a> Certificates<'a> {
     fn authority(&self, from: &ResourceId, reference: &ObjectRef) -> Result<Arc<[Der]>, Unusable> {
         let ObjectRef { group, kind, namespace, name } = reference;
         if (&**group, &**kind) != ("", "ConfigMap") {
-            let group = if group.is_empty() { "core" } else { group };
+            let group = words::group(group);
             let message = format!(
-                "caCertificateRef `{name}` has kind `{kind}` of group `{group}`; it must be `ConfigMap` of the group \"\""
+                "caCertificateRef `{name}` has kind `{kind}` of group `{group}`; it must be `ConfigMap` of group `\"\"`"
             );
             return Err(Unusable { reason: "InvalidCACertificateKind", message });
         }
@@ -159,7 +167,7 @@ impl<'a> Certificates<'a> {
             Some(Resource::ConfigMap(map)) => {
                 map.authorities.clone().map_err(|why| invalid(format!("{id} cannot be used: {why}")))
             }
-            Some(_) | None => Err(invalid(format!("there is no {id}"))),
+            Some(_) | None => Err(invalid(self.absent(&id))),
         }
     }
 

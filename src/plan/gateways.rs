@@ -9,13 +9,14 @@ use std::{
 use super::{
     certificates::{Certificates, Unusable},
     listeners::{self, ServedListener, Taken},
+    namespaces::Namespaces,
     overlaps::Overlaps,
     sets, words,
 };
 use crate::{
     model::{
-        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource, ResourceId,
-        Snapshot, Status, Truth,
+        Addresses, CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerSet, Resource,
+        ResourceId, Snapshot, Status, Truth,
     },
     route::{Attachment, ListenerKey, ListenerSpec, TableBuilder},
 };
@@ -34,6 +35,7 @@ pub(super) struct Gateways<'a> {
     /// Sets whose listeners are added, with the Gateway; or why they are not.
     sets: BTreeMap<&'a ResourceId, Result<&'a ResourceId, String>>,
     statuses: BTreeMap<ResourceId, Status>,
+    pub(super) namespaces: Namespaces<'a>,
 }
 
 /// A Gateway of Portolan's.
@@ -54,6 +56,7 @@ impl<'a> Gateways<'a> {
             foreign: BTreeMap::new(),
             sets: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            namespaces: Namespaces::new(snapshot),
         };
         let mut sets: Vec<&ListenerSet> = Vec::new();
         let mut ours: Vec<&Gateway> = Vec::new();
@@ -74,6 +77,7 @@ impl<'a> Gateways<'a> {
                 | Resource::ReferenceGrant(_)
                 | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
+                | Resource::Namespace(_)
                 | Resource::Backend(_)
                 | Resource::Unserved(_)
                 | Resource::Secret(_)
@@ -95,6 +99,7 @@ impl<'a> Gateways<'a> {
             all.join(set, (snapshot, &certificates), &mut taken);
         }
         all.note_overlaps();
+        all.note_selectors();
         all
     }
 
@@ -109,6 +114,12 @@ impl<'a> Gateways<'a> {
         let listeners = self.served.values_mut().flat_map(|served| &mut served.listeners);
         for (served, note) in listeners.zip(notes) {
             served.overlap = note;
+        }
+    }
+
+    fn note_selectors(&mut self) {
+        for listener in self.served.values_mut().flat_map(|served| &mut served.listeners) {
+            listener.note_selector(&self.namespaces);
         }
     }
 
@@ -253,6 +264,7 @@ fn foreign_controller<'a>(snapshot: &'a Snapshot, gateway: &Gateway) -> Option<&
         | Resource::ReferenceGrant(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
+        | Resource::Namespace(_)
         | Resource::Backend(_)
         | Resource::ListenerSet(_)
         | Resource::Unserved(_)
@@ -305,11 +317,8 @@ impl<'a> Served<'a> {
 
     fn status(&self) -> Status {
         let (mut status, not_valid) = self.summary(&self.gateway.meta.id);
-        if !self.gateway.unsupported.is_empty() {
-            let fields = words::joined(words::fields(&self.gateway.unsupported));
-            let rest = not_valid.as_deref().unwrap_or("the rest is served");
-            status.conditions[0] = Condition::no("Accepted", "UnsupportedValue", format!("{fields}; {rest}"));
-        }
+        let rest = not_valid.as_deref().unwrap_or("the rest is served");
+        self.judge_fields(&mut status.conditions, rest);
         status.conditions.extend(self.client.as_ref().map(|client| match client {
             Ok(_) => Condition::yes("ResolvedRefs", "ResolvedRefs", ""),
             Err(Unusable { reason, message }) => {
@@ -336,6 +345,22 @@ impl<'a> Served<'a> {
         status
     }
 
+    /// What fields outside of listeners do to `Accepted` and `Programmed`, which come first.
+    fn judge_fields(&self, conditions: &mut [Condition], rest: &str) {
+        let Gateway { addresses, unsupported_addresses, unsupported_parameters, .. } = self.gateway;
+        let reason = match (&**unsupported_addresses, unsupported_parameters) {
+            ([], None) => return,
+            ([], Some(_)) => "InvalidParameters",
+            ([_, ..], _) => "UnsupportedAddress",
+        };
+        let fields = words::fields(unsupported_addresses).chain(words::fields(unsupported_parameters));
+        let message = format!("{}; {rest}", words::joined(fields));
+        if matches!(addresses, Addresses::Only(addresses) if addresses.is_empty()) {
+            conditions[1] = Condition::no("Programmed", "AddressNotUsable", &message);
+        }
+        conditions[0] = Condition::no("Accepted", reason, message);
+    }
+
     fn set_status(&self, set: &ResourceId) -> Status {
         self.summary(set).0
     }
@@ -344,7 +369,7 @@ impl<'a> Served<'a> {
     fn summary(&self, owner: &ResourceId) -> (Status, Option<String>) {
         let failing = self.of(owner).filter(|listener| !listener.is_served());
         let failing: Vec<&str> = failing.map(|served| &*served.listener.name).collect();
-        let not_valid = format!("not served: listener {}", words::listed(&failing));
+        let not_valid = format!("not served: {}", words::named("listener", &failing));
         let nothing = self.of(owner).count() == failing.len();
         let accepted = match (nothing, failing.is_empty()) {
             (true, _) => Condition::no("Accepted", "ListenersNotValid", &not_valid),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{LabelSelector, ReferenceGrant, Resource, ResourceId, Snapshot};
+use crate::model::{ReferenceGrant, Resource, ResourceId, Snapshot};
 
 /// Every `ReferenceGrant`, by its namespace.
 pub(super) struct Grants<'a> {
@@ -50,9 +50,4 @@ fn permits(grant: &ReferenceGrant, from: &ResourceId, to: Target<'_>) -> bool {
             && granted.name.as_ref().is_none_or(|name| **name == *to.name)
     });
     gives && takes
-}
-
-/// Whether a namespace fits a selector; every namespace has one label, its name.
-pub(super) fn selects_namespace(selector: &LabelSelector, namespace: &str) -> bool {
-    selector.matches(&BTreeMap::from([("kubernetes.io/metadata.name".into(), namespace.into())]))
 }

@@ -8,12 +8,14 @@ use std::{
 
 use super::{
     certificates::{self, Certificates},
+    namespaces::Namespaces,
     tls::{Closed, Secured},
     words,
 };
 use crate::{
     model::{
-        CertifiedKey, Condition, Gateway, HostPattern, Kind, Listener, ListenerStatus, Protocol, ResourceId,
+        Addresses, CertifiedKey, Condition, FromNamespaces, Gateway, HostPattern, Kind, Listener,
+        ListenerStatus, Protocol, ResourceId,
     },
     route::{ListenerKey, Tls},
 };
@@ -33,6 +35,8 @@ pub(super) struct ServedListener<'a> {
     conflict: Option<(&'static str, String)>,
     /// Whose connections clients may use for its hosts too: reason and words.
     pub(super) overlap: Option<(&'static str, String)>,
+    /// Why routes of no namespace attach, as far as can be told.
+    selects_nothing: Option<String>,
     kinds: Kinds,
     /// For HTTPS.
     secured: Option<Secured>,
@@ -75,14 +79,32 @@ impl<'a> ServedListener<'a> {
             key: None,
             unbound: failed.collect(),
             sockets,
-            refused: refusal(listener),
+            refused: refusal(listener).or_else(|| no_address(gateway)),
             conflict: None,
             overlap: None,
+            selects_nothing: None,
             kinds: Kinds::of(listener),
             secured: (listener.protocol == Protocol::Https)
                 .then(|| Secured::new(gateway, (owner, listener), certificates)),
             attached: 0,
         }
+    }
+
+    /// Takes note of a choice of namespaces that none fits.
+    pub(super) fn note_selector(&mut self, namespaces: &Namespaces<'_>) {
+        self.selects_nothing = match &self.listener.allowed.namespaces {
+            FromNamespaces::All | FromNamespaces::Same => None,
+            FromNamespaces::Selector(selector) => namespaces.none_fits(selector).map(|known| {
+                format!(
+                    "the labels of no namespace fit `allowedRoutes.namespaces.selector`: there is {}; write a `Namespace` \
+                     (`v1`) with such labels",
+                    words::listed(known)
+                )
+            }),
+            FromNamespaces::None => {
+                Some("`allowedRoutes.namespaces` has `from: Selector` and no `selector`: no route attaches".into())
+            }
+        };
     }
 
     /// Whether it belongs into the table. One whose sockets could not be bound does: that is tried again. So does one
@@ -163,7 +185,7 @@ impl<'a> ServedListener<'a> {
                 let bound = format!("listening on {}", bound.join(", "));
                 let sentences = std::iter::once(bound).chain(self.partly_bound());
                 (
-                    Condition::yes("Accepted", "Accepted", ""),
+                    Condition::yes("Accepted", "Accepted", self.selects_nothing.clone().unwrap_or_default()),
                     Condition::yes("Programmed", "Programmed", words::joined(sentences)),
                 )
             }
@@ -222,14 +244,27 @@ fn refusal(listener: &Listener) -> Option<(&'static str, String)> {
     Some(("UnsupportedValue", format!("{fields}; the listener is served once they are removed")))
 }
 
+/// Why nothing can be bound for a Gateway that asks for addresses.
+fn no_address(gateway: &Gateway) -> Option<(&'static str, String)> {
+    if !matches!(&gateway.addresses, Addresses::Only(addresses) if addresses.is_empty()) {
+        return None;
+    }
+    let fields = words::joined(words::fields(&gateway.unsupported_addresses));
+    let id = &gateway.meta.id;
+    let message =
+        format!("{id} asks for addresses, and none of them can be used, so nothing listens: {fields}");
+    Some(("UnsupportedValue", message))
+}
+
 /// The addresses to bind. `[::]` stands for all addresses of both families.
 fn sockets(gateway: &Gateway, listener: &Listener) -> Vec<SocketAddr> {
     let port = listener.port.get();
-    if gateway.addresses.is_empty() {
-        return vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)];
-    }
+    let addresses: &[IpAddr] = match &gateway.addresses {
+        Addresses::All => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+        Addresses::Only(addresses) => addresses,
+    };
     let mut sockets: Vec<SocketAddr> =
-        gateway.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
     sockets.sort();
     sockets.dedup();
     sockets
@@ -269,7 +304,7 @@ impl Kinds {
                 // The protocol is refused already.
                 Some(_) => {}
                 None => {
-                    let group = if group.is_empty() { "core" } else { group };
+                    let group = words::group(group);
                     kinds.refused.push(format!("`{name}` of group `{group}` cannot attach to {protocol}"));
                 }
             }

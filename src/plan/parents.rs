@@ -2,8 +2,8 @@
 
 use super::{
     gateways::{GATEWAY_GROUP, Gateways, Served},
-    grants,
     listeners::ServedListener,
+    namespaces::Namespaces,
     words,
 };
 use crate::model::{FromNamespaces, HostPattern, HttpRoute, Kind, Listener, ParentRef, ResourceId, Truth};
@@ -46,7 +46,8 @@ pub(super) fn of_route<'a>(route: &HttpRoute, gateways: &Gateways<'a>) -> Vec<Ou
                 && &*other.group == GATEWAY_GROUP
         };
         if !parents.iter().any(is_it) {
-            let outcome = to_listeners(route, &parent, (served, &served.gateway.meta.id));
+            let outcome =
+                to_listeners(route, &parent, (served, &served.gateway.meta.id), &gateways.namespaces);
             parents.push((parent, outcome));
         }
     }
@@ -82,13 +83,13 @@ fn to_parent<'a>(
     if (&**group, &**kind) == (GATEWAY_GROUP, "ListenerSet") {
         let id = ResourceId { kind: Kind::ListenerSet, namespace: namespace.clone(), name: name.clone() };
         return match gateways.of_set(&id) {
-            Some(Ok(served)) => to_listeners(route, parent, (served, &id)),
+            Some(Ok(served)) => to_listeners(route, parent, (served, &id), &gateways.namespaces),
             Some(Err(why)) => Err(refused("NoMatchingParent", format!("{id} adds no listeners: {why}"))),
             None => Err(refused("NoMatchingParent", format!("there is no {id}"))),
         };
     }
     if (&**group, &**kind) != (GATEWAY_GROUP, "Gateway") {
-        let group = if group.is_empty() { "core" } else { group };
+        let group = words::group(group);
         let message = format!(
             "parentRef `{name}`: a route cannot attach to a `{kind}` of group `{group}`, only to a Gateway or a ListenerSet"
         );
@@ -96,7 +97,7 @@ fn to_parent<'a>(
     }
     let id = ResourceId { kind: Kind::Gateway, namespace: namespace.clone(), name: name.clone() };
     if let Some(served) = gateways.find(&id) {
-        return to_listeners(route, parent, (served, &id));
+        return to_listeners(route, parent, (served, &id), &gateways.namespaces);
     }
     if let Some(controller) = gateways.controller_of(&id) {
         let message = format!("{id} belongs to the controller `{controller}`: Portolan leaves it alone");
@@ -113,6 +114,7 @@ fn to_listeners<'a>(
     route: &HttpRoute,
     parent: &ParentRef,
     (served, owner): (&Served<'a>, &ResourceId),
+    namespaces: &Namespaces<'_>,
 ) -> Result<Attached<'a>, Detached> {
     let gateway = &served.gateway.meta.id;
     let all = || served.listeners.iter().enumerate().filter(|(_, served)| served.owner == owner);
@@ -137,7 +139,7 @@ fn to_listeners<'a>(
     }
     let allowed: Listeners<'_, 'a> = of_kind
         .iter()
-        .filter(|(_, served)| allows_namespace(route, served.listener, &owner.namespace))
+        .filter(|(_, served)| allows_namespace(route, served.listener, &owner.namespace, namespaces))
         .copied()
         .collect();
     if allowed.is_empty() {
@@ -160,13 +162,18 @@ fn to_listeners<'a>(
     Ok(Attached { gateway, listeners: fitting })
 }
 
-fn allows_namespace(route: &HttpRoute, listener: &Listener, gateway_namespace: &str) -> bool {
+fn allows_namespace(
+    route: &HttpRoute,
+    listener: &Listener,
+    gateway_namespace: &str,
+    namespaces: &Namespaces<'_>,
+) -> bool {
     let namespace = &route.meta.id.namespace;
     match &listener.allowed.namespaces {
         FromNamespaces::All => true,
         // Nobody writes a Gateway for each Compose project: what labels say may attach unless a selector keeps it out.
         FromNamespaces::Same => route.attaches_anywhere || **namespace == *gateway_namespace,
-        FromNamespaces::Selector(selector) => grants::selects_namespace(selector, namespace),
+        FromNamespaces::Selector(selector) => namespaces.fits(namespace, selector),
         FromNamespaces::None => false,
     }
 }
@@ -198,7 +205,7 @@ fn why_not_the_namespace(
             FromNamespaces::All => "All",
             FromNamespaces::Same => "Same",
             FromNamespaces::Selector(_) => "Selector",
-            FromNamespaces::None => "None",
+            FromNamespaces::None => "Selector` without a `selector",
         };
         format!("`{}` has `{from}`", served.listener.name)
     });

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{
         self, BackendRef, Condition, ExternalAuth, HostPattern, HttpFilter, HttpRoute, HttpRule, HttpsUse,
-        Listener, ParentStatus, PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
+        Kind, Listener, ParentStatus, PathMatch, Protocol, Redirect, ResourceId, Status, Timeouts, Truth,
     },
     route::{Attachment, Auth, Choice, ListenerKey, Mirror, Rule, Target, Weighted},
 };
@@ -86,8 +86,12 @@ pub(super) fn attach<'a>(
         status.parents.push(ParentStatus { parent, conditions });
     }
     if status.parents.is_empty() {
-        let message = "the route names no Gateway in `spec.parentRefs`, and no Gateway has `spec.defaultScope: All`: \
-                       add one of them";
+        let message = if route.uses_default_gateways {
+            "the route names no Gateway in `spec.parentRefs`, and no Gateway has `spec.defaultScope: All`: add one of them"
+        } else {
+            "the route names no Gateway in `spec.parentRefs`, and `spec.useDefaultGateways: None` keeps it from those with \
+             `spec.defaultScope: All`: add one, or remove that"
+        };
         let detached = Detached { reason: "NoMatchingParent", message: message.into(), truth: Truth::False };
         status.conditions.extend(detached_conditions(detached, &refs));
     }
@@ -113,14 +117,17 @@ fn prepare<'a>(
         rule.backends.iter().map(|reference| backends.resolve(route, reference)).collect();
     let mut aside = Aside { route, backends, resolved: Vec::new() };
     let (mirrors, auths) = (aside.mirrors(&rule.filters), aside.auths(&rule.filters));
-    let choice = |(reference, resolved): (&'a BackendRef, &Result<Arc<Resolved>, Failure>)| {
-        let target = backends::target(resolved);
+    let choice = |(at, (reference, resolved)): (usize, (&'a BackendRef, &Result<Arc<Resolved>, Failure>))| {
+        let target = match rule.unsupported_backends.get(&at) {
+            Some(unsupported) => Target::Invalid(words::joined(words::fields(unsupported)).into()),
+            None => backends::target(resolved),
+        };
         let mut choice = Choice::new(reference.weight, target, reference.filters.clone());
         choice.mirrors = aside.mirrors(&reference.filters);
         choice.auths = aside.auths(&reference.filters);
         choice
     };
-    let choices = rule.backends.iter().zip(&resolved).map(choice).collect();
+    let choices = rule.backends.iter().zip(&resolved).enumerate().map(choice).collect();
     let is_invalid = !(rule.unsupported.is_empty() && route.unsupported.is_empty());
     let invalid =
         || words::joined(words::fields(&route.unsupported).chain(words::fields(&rule.unsupported))).into();
@@ -243,20 +250,63 @@ struct Acceptance {
 
 impl Acceptance {
     fn of(route: &HttpRoute) -> Self {
-        let is_refused = |rule: &HttpRule| !rule.unsupported.is_empty();
-        let rules = || route.rules.iter().flat_map(|rule| words::fields(&rule.unsupported));
-        let all_rules = !route.rules.is_empty() && route.rules.iter().all(is_refused);
-        if !route.unsupported.is_empty() || all_rules {
-            let fields = words::joined(words::fields(&route.unsupported).chain(rules()));
-            let message = format!("{fields}; its requests are answered 500 until that is removed");
+        let fields = |rule| fields_of(rule).collect::<Vec<String>>();
+        if !route.unsupported.is_empty() || (!route.rules.is_empty() && route.rules.iter().all(is_refused)) {
+            let fields: Vec<String> =
+                words::fields(&route.unsupported).chain(route.rules.iter().flat_map(fields)).collect();
+            let until = until(fields.len());
+            let message = format!("{}; its {} {until}", words::joined(fields), refused(route));
             return Self { accepted: Some(message), partly: None };
         }
-        let partly = route.rules.iter().any(is_refused).then(|| {
-            let fields = words::joined(rules());
-            format!("Dropped Rule: {fields}; its requests are answered 500 until that is removed")
-        });
-        Self { accepted: None, partly }
+        let (dropped, served): (Vec<&HttpRule>, Vec<&HttpRule>) =
+            route.rules.iter().partition(|rule| is_refused(rule));
+        let shares: Vec<String> = served.into_iter().flat_map(fields).collect();
+        let (plural, whose) = if dropped.len() == 1 { ("", "its") } else { ("s", "their") };
+        let dropped: Vec<String> = dropped.into_iter().flat_map(fields).collect();
+        let mut partly = Vec::new();
+        if !dropped.is_empty() {
+            let until = until(dropped.len());
+            let fields = words::joined(dropped);
+            partly.push(format!("Dropped Rule{plural}: {fields}; {whose} {} {until}", refused(route)));
+        }
+        if !shares.is_empty() {
+            let until = until(shares.len());
+            let fields = words::joined(shares);
+            partly.push(format!(
+                "Dropped Rule for a share of its requests: {fields}; these {} {until}",
+                refused(route)
+            ));
+        }
+        Self { accepted: None, partly: (!partly.is_empty()).then(|| words::joined(partly)) }
     }
+}
+
+/// Whether all requests of a rule are answered 500 for what is not served yet.
+fn is_refused(rule: &HttpRule) -> bool {
+    let mut reached =
+        rule.backends.iter().enumerate().filter(|(_, reference)| reference.weight > 0).peekable();
+    let has_backend = reached.peek().is_some();
+    let no_backend = reached.all(|(position, _)| rule.unsupported_backends.contains_key(&position));
+    !rule.unsupported.is_empty() || (has_backend && no_backend)
+}
+
+/// What of a rule is not served yet, in words.
+fn fields_of(rule: &HttpRule) -> impl Iterator<Item = String> {
+    words::fields(rule.unsupported.iter().chain(rule.unsupported_backends.values().flatten()))
+}
+
+/// What becomes of requests that cannot be served as written.
+fn refused(route: &HttpRoute) -> &'static str {
+    // Whoever speaks gRPC never sees a status of HTTP.
+    if route.meta.id.kind == Kind::GrpcRoute {
+        "calls are answered INTERNAL"
+    } else {
+        "requests are answered 500"
+    }
+}
+
+fn until(fields: usize) -> &'static str {
+    if fields == 1 { "until that is removed" } else { "until those are removed" }
 }
 
 /// `Accepted`, `ResolvedRefs`, `Programmed`, and `PartiallyInvalid` where some rules answer 500.
@@ -279,7 +329,7 @@ fn programmed(served: &Served<'_>, attached: &Attached<'_>) -> Condition {
     let listeners = || attached.listeners.iter().filter_map(|position| served.listeners.get(*position));
     let failures = listeners().filter_map(|served| {
         let why = served.why_not()?;
-        Some(format!("listener `{}` of {} is not served: {why}", served.listener.name, attached.gateway))
+        Some(format!("listener `{}` of {} is not served: {why}", served.listener.name, served.owner))
     });
     let failures = words::joined(failures);
     if listeners().any(ServedListener::is_served) {
@@ -362,15 +412,17 @@ fn note_urls(
     for (rule, prepared) in
         route.rules.iter().zip(rules).filter(|(_, prepared)| prepared.rule.invalid.is_none())
     {
-        let served = |(reference, resolved): &(&BackendRef, &Result<Arc<Resolved>, Failure>)| {
-            reference.weight > 0 && resolved.as_ref().is_ok_and(|resolved| resolved.failure.is_none())
+        let served = |(position, reference): &(usize, &BackendRef)| {
+            let resolved = prepared.resolved[*position].as_ref();
+            let is_sent_there = reference.weight > 0 && !rule.unsupported_backends.contains_key(position);
+            is_sent_there && resolved.is_ok_and(|resolved| resolved.failure.is_none())
         };
-        let mut reached = rule.backends.iter().zip(&prepared.resolved).filter(served).peekable();
+        let mut reached = rule.backends.iter().enumerate().filter(served).peekable();
         if reached.peek().is_none() {
             continue;
         }
         let urls: Vec<String> = listeners.iter().flat_map(|listener| urls(route, rule, listener)).collect();
-        for (reference, _) in reached {
+        for (_, reference) in reached {
             backends.reach(route, reference, &urls);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     gateways::{GATEWAY_GROUP, Gateways, waiting},
-    grants, words,
+    words,
 };
 use crate::model::{Condition, FromNamespaces, Gateway, Kind, ListenerSet, ResourceId, Status, Truth};
 
@@ -21,7 +21,9 @@ pub(super) fn gateway_of<'a>(set: &ListenerSet, gateways: &Gateways<'a>) -> Resu
     if (&*parent.group, &*parent.kind) != (GATEWAY_GROUP, "Gateway") {
         let message = format!(
             "parentRef `{}` has kind `{}` of group `{}`; listeners can only be added to a Gateway",
-            parent.name, parent.kind, parent.group
+            parent.name,
+            parent.kind,
+            words::group(&parent.group)
         );
         return Err(refused("Invalid", message));
     }
@@ -44,15 +46,17 @@ pub(super) fn gateway_of<'a>(set: &ListenerSet, gateways: &Gateways<'a>) -> Resu
     let (from, is_allowed) = match &served.gateway.allowed_listeners {
         FromNamespaces::All => ("All", true),
         FromNamespaces::Same => ("Same", *namespace == id.namespace),
-        FromNamespaces::Selector(selector) => ("Selector", grants::selects_namespace(selector, namespace)),
+        FromNamespaces::Selector(selector) => ("Selector", gateways.namespaces.fits(namespace, selector)),
         FromNamespaces::None => ("None", false),
     };
     if is_allowed {
         return Ok(served.gateway);
     }
+    let remedy =
+        if *namespace == id.namespace { "`Same` or `All`" } else { "`All`, or a `Selector` that fits," };
     let message = format!(
         "{id} takes no ListenerSets of namespace `{namespace}`: its `spec.allowedListeners.namespaces.from` is `{from}`; \
-         `Same` or `All` there lets them in"
+         {remedy} there lets them in"
     );
     Err(refused("NotAllowed", message))
 }

@@ -34,7 +34,10 @@ pub(super) fn passive(snapshot: &Snapshot, backends: &Backends<'_>) -> BTreeMap<
                 statuses.insert(id.clone(), tls::of_secret(snapshot, secret));
                 continue;
             }
-            Resource::Passive(_) | Resource::ConfigMap(_) | Resource::ReferenceGrant(_) => {
+            Resource::Passive(_)
+            | Resource::ConfigMap(_)
+            | Resource::Namespace(_)
+            | Resource::ReferenceGrant(_) => {
                 vec![Condition::yes("Accepted", "Accepted", "")]
             }
             Resource::GatewayClass(_)
@@ -117,6 +120,7 @@ fn unserved(object: &UnservedRoute) -> Status {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::Service
+        | Kind::Namespace
         | Kind::Backend
         | Kind::Filter
         | Kind::Certificate

@@ -6,6 +6,7 @@ mod endpoints;
 mod gateways;
 mod grpc;
 mod health;
+mod namespaces;
 mod parents;
 mod properties;
 mod references;

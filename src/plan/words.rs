@@ -37,7 +37,20 @@ pub(super) fn listed<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Strin
     }
 }
 
+/// A group as it is written: that of the core kinds has no letters.
+pub(super) fn group(group: &str) -> &str {
+    if group.is_empty() { "\"\"" } else { group }
+}
+
+/// `` listener `a` ``, or `` listeners `a`, `b` ``.
+pub(super) fn named(noun: &str, names: &[&str]) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("{noun}{plural} {}", listed(names))
+}
+
 /// `spec.rules[0].filters[1]: the CORS filter is not served yet`, for each field.
-pub(super) fn fields(unsupported: &[Unsupported]) -> impl Iterator<Item = String> {
-    unsupported.iter().map(|unsupported| format!("{}: {}", unsupported.field, unsupported.why))
+pub(super) fn fields<'u>(
+    unsupported: impl IntoIterator<Item = &'u Unsupported>,
+) -> impl Iterator<Item = String> {
+    unsupported.into_iter().map(|unsupported| format!("{}: {}", unsupported.field, unsupported.why))
 }

@@ -44,8 +44,8 @@ const EDGES: [(&str, &[&str]); 13] = [
 const PURE: [&str; 3] = ["model", "route", "plan"];
 
 /// The crates that a pure module may import from.
-const PURE_CRATES: [&str; 8] =
-    ["std", "core", "alloc", "http", "regex", "serde", "thiserror", "percent_encoding"];
+const PURE_CRATES: [&str; 9] =
+    ["std", "core", "alloc", "http", "regex", "serde", "strsim", "thiserror", "percent_encoding"];
 
 /// Words that make a module impure wherever they stand.
 const IMPURE_WORDS: [&str; 20] = [

@@ -9,6 +9,19 @@ fn now() -> i64 {
 }
 
 #[test]
+fn who_names_several_is_told_what_tells_them_apart() {
+    let item = |namespace: &str, name: &str| json!({"metadata": {"namespace": namespace, "name": name}});
+    assert_eq!(
+        which(&[item("default", "s:80"), item("default", "s:81")]),
+        "name one of them with its port, such as `default/s:80`"
+    );
+    assert_eq!(
+        which(&[item("default", "s"), item("shop", "s")]),
+        "name one of them with its namespace, such as `default/s`"
+    );
+}
+
+#[test]
 fn a_route_is_described_with_all_that_belongs_to_it() {
     let object = json!({
         "kind": "HTTPRoute",

@@ -16,7 +16,7 @@ pub fn collection(word: &str) -> Result<Collection, Advised> {
         let names = Collection::names();
         let hint = match nearest(word, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", Collection::LISTED.map(Collection::plural).join(", ")),
+            None => format!("there are {}", Collection::plurals().join(", ")),
         };
         Advised::new(format!("`{word}` is nothing that can be listed"), hint)
     })
@@ -79,7 +79,9 @@ mod tests {
         assert_eq!(hint("httproute s"), "did you mean `httproutes`?");
         assert_eq!(
             hint("pods"),
-            "there are gateways, routes, backends, endpoints, certificates, containers, events"
+            "there are gateways, routes, backends, endpoints, certificates, containers, events, gatewayclasses, \
+             listenersets, httproutes, grpcroutes, tlsroutes, tcproutes, udproutes, backendtlspolicies, referencegrants, \
+             secrets, configmaps, services, namespaces, filters, rollouts, controllerconfigs"
         );
     }
 }

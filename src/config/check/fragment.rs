@@ -72,6 +72,9 @@ fn check(definition: &'static Definition, document: &Document) -> (Option<api::O
             let violations = rules::check(&object);
             let is_valid = violations.is_empty();
             findings.extend(violations.into_iter().map(Finding::of_violation));
+            if is_valid {
+                findings.extend(super::cautions(&object));
+            }
             (is_valid.then_some(object), findings)
         }
     }

@@ -113,7 +113,7 @@ fn unknown_field(rule: &Value, parent: &str, name: &str) -> Finding {
         && fields.is_none_or(Map::is_empty)
     {
         let pattern = patterns.keys().next().map_or("", String::as_str);
-        let text = format!("the key `{}` is not valid, expected {}", shown(name), in_words(pattern));
+        let text = format!("the key `{}` is not valid, expected {}", shown(name), pattern_words(pattern));
         return Finding::new(&pointer, Words::Whole(text)).on(Spot::Key);
     }
     // What only an API server sets is accepted, but nobody writes it.
@@ -257,23 +257,35 @@ fn number_words(name: &str, rule: &Value) -> String {
 
 fn text_words(rule: &Value) -> String {
     let Some(pattern) = rule.get("pattern").and_then(Value::as_str) else { return "a text".to_owned() };
-    match rule.get("description").and_then(Value::as_str) {
-        Some(about) => {
+    match (in_words(pattern), rule.get("description").and_then(Value::as_str)) {
+        (Some(words), _) => words.to_owned(),
+        // Of a type of text, which says what it is.
+        (None, Some(about)) => {
             let about = about.trim_end_matches('.');
             let mut letters = about.chars();
             let first = letters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
             format!("{first}{}", letters.as_str())
         }
-        None => in_words(pattern),
+        (None, None) => pattern_words(pattern),
     }
 }
 
-fn in_words(pattern: &str) -> String {
-    match pattern {
-        "^/" => "a path that begins with `/`".to_owned(),
-        "^https?://" => "an address that begins with `http://` or `https://`".to_owned(),
-        "^https://" => "an address that begins with `https://`".to_owned(),
-        "^[-._a-zA-Z0-9]+$" => "letters, digits, `-`, `_` and `.`".to_owned(),
-        _ => format!("a text that fits `{pattern}`"),
-    }
+fn pattern_words(pattern: &str) -> String {
+    in_words(pattern).map_or_else(|| format!("a text that fits `{pattern}`"), str::to_owned)
+}
+
+/// The patterns of single fields, whose descriptions say what the field is for.
+fn in_words(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        "^/" => "a path that begins with `/`",
+        "^https?://" => "an address that begins with `http://` or `https://`",
+        "^https://" => "an address that begins with `https://`",
+        "^[-._a-zA-Z0-9]+$" => "letters, digits, `-`, `_` and `.`",
+        "^[a-zA-Z0-9][-a-zA-Z0-9_.]*$" => "letters, digits, `-`, `_` and `.`, a letter or digit first",
+        "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$" => "a code such as `404`, or a range such as `500-599`",
+        r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$" => {
+            "a path: letters, digits, `%` with two hexadecimal digits, and `-._~!$&'()*+,;=:@/`"
+        }
+        _ => return None,
+    })
 }

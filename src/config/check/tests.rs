@@ -54,6 +54,46 @@ fn a_field_without_a_value_is_a_warning() {
     assert_eq!(report.objects.len(), 1);
 }
 
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: a}
+spec:
+  rules:
+  - filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier:
+        set: [{name: Host, value: a.test}, {name: Content-Length, value: '1'}]
+        add: [{name: HOST, value: a.test}]
+    - type: ResponseHeaderModifier
+      responseHeaderModifier: {remove: [te, Host]}
+    backendRefs:
+    - {name: a, port: 1, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [host]}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: a}
+spec:
+  gatewayClassName: a
+  allowedListeners: {namespaces: {from: Selector}}
+  listeners:
+  - {name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector}}}
+  - {name: b, port: 81, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {}}}}
+";
+    let report = check_text("a.yaml", text);
+    assert!(report.is_valid());
+    assert_eq!(report.objects.len(), 2);
+    insta::assert_snapshot!(render_lines(&report.diagnostics), @r"
+    a.yaml:9:51: warning: `Content-Length` tells how a message is sent, which the proxy decides: this has no effect (path spec.rules[0].filters[0].requestHeaderModifier.set[1].name)
+    a.yaml:10:22: warning: a request has exactly one `Host`: to add or to remove it has no effect, `set` changes it (path spec.rules[0].filters[0].requestHeaderModifier.add[0].name)
+    a.yaml:12:41: warning: `te` tells how a message is sent, which the proxy decides: this has no effect (path spec.rules[0].filters[1].responseHeaderModifier.remove[0])
+    a.yaml:14:99: warning: a request has exactly one `Host`: to add or to remove it has no effect, `set` changes it (path spec.rules[0].backendRefs[0].filters[0].requestHeaderModifier.remove[0])
+    a.yaml:21:34: warning: `from: Selector` without a `selector` selects no namespace (path spec.allowedListeners.namespaces)
+    a.yaml:23:69: warning: `from: Selector` without a `selector` selects no namespace (path spec.listeners[0].allowedRoutes.namespaces)
+    ");
+}
+
 const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1beta1
 kind: HTTPRoute
 metadata:
@@ -132,7 +172,7 @@ fn a_path_that_does_not_exist_is_told_and_makes_the_report_incomplete() {
     let report = check_paths(&[PathBuf::from("/nowhere/a.yaml")]);
     assert_eq!(
         render_lines(&report.diagnostics),
-        "/nowhere/a.yaml:1:1: error: `/nowhere/a.yaml` does not exist\n"
+        "/nowhere/a.yaml: error: `/nowhere/a.yaml` does not exist\n"
     );
     assert!(report.is_incomplete && !report.is_valid());
 }

@@ -25,7 +25,7 @@ pub(super) fn policy(
                 AuthorityRefs::System
             } else {
                 // Listed, and empty: nothing is believed.
-                notes.unsupported(&at, &format!("`{known}` is not known here; write `System`"));
+                notes.unsupported(&at, &format!("only `System` is supported, not `{known}`"));
                 AuthorityRefs::Listed(Vec::new())
             }
         }

@@ -10,8 +10,8 @@ use crate::{
     },
     config::rules::{self, At},
     model::{
-        AllowedRoutes, FromNamespaces, Gateway, GrantFrom, GrantTo, LabelSelector, Listener, ListenerSet,
-        Meta, Protocol, ReferenceGrant, Requirement,
+        Addresses, AllowedRoutes, FromNamespaces, Gateway, GrantFrom, GrantTo, LabelSelector, Listener,
+        ListenerSet, Meta, Protocol, ReferenceGrant, Requirement,
     },
 };
 
@@ -23,22 +23,9 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         .enumerate()
         .map(|(index, written)| listener(written, (&meta, &listeners_at.index(index)), notes))
         .collect();
-    let addresses_at = at.key("addresses");
-    let mut addresses = Vec::new();
-    for (index, address) in spec.addresses.iter().enumerate() {
-        let at = addresses_at.index(index);
-        match (address.kind.as_deref().unwrap_or("IPAddress"), &address.value) {
-            ("IPAddress", Some(value)) => {
-                addresses.extend(notes.found.take(&at.key("value"), rules::ip_address(value)));
-            }
-            // An address of no value is the controller's choice; all addresses are one.
-            ("IPAddress", None) => {}
-            (kind, _) => {
-                notes.unsupported(&at, &format!("addresses of the type `{kind}` are not served yet"));
-            }
-        }
-    }
-    note_unserved_fields(spec, at, notes);
+    let addresses = addresses(&spec.addresses, &at.key("addresses"), notes);
+    let unsupported_addresses = notes.take_unsupported();
+    note_parameters(spec, at, notes);
     let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
     let frontend = frontend.map(|frontend| tls::frontend(frontend, &meta.id.namespace)).unwrap_or_default();
     let client = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()?.client_certificate_ref.as_ref());
@@ -52,8 +39,30 @@ pub(super) fn gateway(spec: &GatewaySpec, meta: Meta, at: &At<'_>, notes: &mut N
         is_default: spec.default_scope == Some(DefaultScope::All),
         frontend,
         client,
-        unsupported: notes.take_unsupported(),
+        unsupported_addresses,
+        unsupported_parameters: notes.take_unsupported().pop(),
     }
+}
+
+/// Where some address is asked for, the others stay closed, whether that one can be bound or not.
+fn addresses(written: &[api::GatewayAddress], at: &At<'_>, notes: &mut Notes) -> Addresses {
+    let mut addresses = Vec::new();
+    let mut is_free = written.is_empty();
+    for (index, address) in written.iter().enumerate() {
+        let at = at.index(index);
+        match (address.kind.as_deref().unwrap_or("IPAddress"), &address.value) {
+            ("IPAddress", Some(value)) => {
+                addresses.extend(notes.found.take(&at.key("value"), rules::ip_address(value)));
+            }
+            // An address of no value is the controller's choice; all addresses are one.
+            ("IPAddress", None) => is_free = true,
+            (kind, _) => {
+                let why = format!("addresses of the type `{kind}` are not served; write an `IPAddress`");
+                notes.unsupported(&at, &why);
+            }
+        }
+    }
+    if is_free && addresses.is_empty() { Addresses::All } else { Addresses::Only(addresses) }
 }
 
 pub(super) fn listener_set(
@@ -85,7 +94,7 @@ fn allowed_listeners(written: Option<&api::AllowedListeners>) -> FromNamespaces 
     }
 }
 
-fn note_unserved_fields(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
+fn note_parameters(spec: &GatewaySpec, at: &At<'_>, notes: &mut Notes) {
     if spec.infrastructure.as_ref().is_some_and(|made| made.parameters_ref.is_some()) {
         let infrastructure = at.key("infrastructure");
         notes.unsupported(&infrastructure.key("parametersRef"), "there are no parameters to refer to");

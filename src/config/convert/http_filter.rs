@@ -209,7 +209,9 @@ fn redirect(written: &HttpRequestRedirectFilter, at: &At<'_>, notes: &mut Notes)
 fn path_edit(written: &HttpPathModifier) -> Option<PathEdit> {
     match written.kind {
         HttpPathModifierType::ReplaceFullPath => {
-            written.replace_full_path.as_deref().map(|path| PathEdit::ReplaceFull(path.into()))
+            // As with a prefix, a leading slash goes without saying.
+            let path = written.replace_full_path.as_deref()?;
+            Some(PathEdit::ReplaceFull(format!("/{}", path.strip_prefix('/').unwrap_or(path)).into()))
         }
         HttpPathModifierType::ReplacePrefixMatch => {
             written.replace_prefix_match.as_deref().map(|path| PathEdit::ReplacePrefix(path.into()))

@@ -1,6 +1,9 @@
 //! `HTTPRoute`: matches, backend references, timeouts.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use http::Method;
 
@@ -91,13 +94,19 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
         matches.extend(http_match(&HttpRouteMatch::default(), &matches_at, notes));
     }
     let filters = http_filter::filters(&written.filters, meta, &at.key("filters"), notes);
+    // What is noted below is a reference's: its share is refused for it, and not the rule.
+    let of_rule = notes.take_unsupported();
+    let mut unsupported_backends = BTreeMap::new();
     let backends_at = at.key("backendRefs");
-    let backends = written
-        .backend_refs
-        .iter()
-        .enumerate()
-        .map(|(index, backend)| backend_ref(backend, meta, &backends_at.index(index), notes))
-        .collect();
+    let mut backends = Vec::with_capacity(written.backend_refs.len());
+    for (index, backend) in written.backend_refs.iter().enumerate() {
+        backends.push(backend_ref(backend, meta, &backends_at.index(index), notes));
+        let unsupported = notes.take_unsupported();
+        if !unsupported.is_empty() {
+            unsupported_backends.insert(index, unsupported);
+        }
+    }
+    notes.unsupported = of_rule;
     let timeouts = written.timeouts.as_ref().map_or_else(Timeouts::default, |written| {
         let at = at.key("timeouts");
         Timeouts {
@@ -120,6 +129,7 @@ fn rule(written: &HttpRouteRule, meta: &Meta, at: &At<'_>, notes: &mut Notes) ->
         retry,
         session,
         unsupported: notes.take_unsupported(),
+        unsupported_backends,
     }
 }
 

@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     api::KINDS,
     model::{
-        AuthProtocol, Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter, PathEdit,
-        PathMatch, Scheme, ServiceKind, ValueMatch,
+        Addresses, AuthProtocol, Balancing, EndpointTarget, FromNamespaces, HashKey, HostPattern, HttpFilter,
+        PathEdit, PathMatch, Scheme, ServiceKind, ValueMatch,
     },
 };
 
@@ -188,7 +188,7 @@ fn filters_backends_and_timeouts_that_are_served() {
              filters: [{type: RequestRedirect, requestRedirect: {}}]}],
            timeouts: {request: 1m, backendRequest: 0s}},
           {filters: [{type: RequestRedirect, requestRedirect: {scheme: https, port: 8443, statusCode: 301,
-             path: {type: ReplaceFullPath, replaceFullPath: /y}}}]}]}",
+             path: {type: ReplaceFullPath, replaceFullPath: y}}}]}]}",
     );
     assert_eq!(route.hostnames, [HostPattern::parse("*.a.test").unwrap()]);
     let [one, two] = &route.rules[..] else { panic!("two rules") };
@@ -262,17 +262,21 @@ fn cors_retry_mirrors_and_sessions() {
 }
 
 #[test]
-fn what_a_rule_wants_in_vain_is_noted_at_that_rule() {
+fn what_a_rule_or_a_reference_wants_in_vain_is_noted_there() {
     let route = route(
         "{rules: [{}, {
           filters: [
             {type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}],
-          backendRefs: [{name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
+          backendRefs: [{name: b, port: 1},
+            {name: a, port: 1, filters: [{type: ExtensionRef, extensionRef: {group: portolan.dev, kind: Filter, name: a}}]}]}]}",
     );
-    assert_eq!(fields(&route.rules[0].unsupported), [""; 0]);
+    let [none, some] = &route.rules[..] else { panic!("two rules") };
+    assert!(none.unsupported.is_empty() && none.unsupported_backends.is_empty());
+    assert_eq!(fields(&some.unsupported), ["spec.rules[1].filters[0].extensionRef"]);
+    assert_eq!(some.unsupported_backends.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(
-        fields(&route.rules[1].unsupported),
-        ["spec.rules[1].filters[0].extensionRef", "spec.rules[1].backendRefs[0].filters[0].extensionRef",]
+        fields(&some.unsupported_backends[&1]),
+        ["spec.rules[1].backendRefs[1].filters[0].extensionRef"]
     );
     assert!(route.unsupported.is_empty());
 }
@@ -318,8 +322,11 @@ fn gateways() {
     );
     assert!(gateway.is_default);
     assert_eq!(gateway.allowed_listeners, FromNamespaces::Same);
-    assert_eq!((&*gateway.class, gateway.addresses.len()), ("edge", 1));
-    assert_eq!(fields(&gateway.unsupported), ["spec.addresses[1]", "spec.infrastructure.parametersRef"]);
+    assert_eq!(&*gateway.class, "edge");
+    assert_eq!(gateway.addresses, Addresses::Only(vec!["127.0.0.1".parse().unwrap()]));
+    assert_eq!(fields(&gateway.unsupported_addresses), ["spec.addresses[1]"]);
+    let parameters = gateway.unsupported_parameters.as_ref().unwrap();
+    assert_eq!(&*parameters.field, "spec.infrastructure.parametersRef");
     let client = gateway.client.as_ref().unwrap();
     assert_eq!((&*client.kind, &*client.namespace, &*client.name), ("Secret", "shop", "a"));
     let validation = gateway.frontend.of_port(443).unwrap();

@@ -37,7 +37,10 @@ pub fn render_github(diagnostics: &[Diagnostic]) -> String {
             Severity::Note => "notice",
         };
         let file = escape_property(&diagnostic.file);
-        let _ = write!(out, "::{command} file={file},line={},col={}", diagnostic.line, diagnostic.column);
+        let _ = write!(out, "::{command} file={file}");
+        if diagnostic.line > 0 {
+            let _ = write!(out, ",line={},col={}", diagnostic.line, diagnostic.column);
+        }
         if let Some(end) = diagnostic.end_column {
             // GitHub's last column is part of the range.
             let _ = write!(out, ",endColumn={}", end.saturating_sub(1).max(diagnostic.column));
@@ -85,8 +88,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, excerpt: Option<&'a Excerpt>) -> Group<
                 .annotation(annotation),
         )
     } else {
-        let place = format!("{}:{}:{}", diagnostic.file, diagnostic.line, diagnostic.column);
-        title.element(Level::NOTE.with_name("at").message(place))
+        title.element(Level::NOTE.with_name("at").message(diagnostic.place()))
     };
     let group = match (&diagnostic.object, &*diagnostic.path) {
         (None, "") => group,

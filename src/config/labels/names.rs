@@ -119,6 +119,7 @@ impl Considered {
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::Service
+            | Kind::Namespace
             | Kind::Filter
             | Kind::Certificate
             | Kind::Rollout

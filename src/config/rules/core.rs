@@ -1,7 +1,7 @@
-//! Rules of the core kinds: `Secret`, `ConfigMap`, `Service`.
+//! Rules of the core kinds: `Secret`, `ConfigMap`, `Service`, `Namespace`.
 
 use super::{At, Found, text};
-use crate::api::{ConfigMap, IntOrString, Secret, ServicePort, ServiceSpec, ServiceType};
+use crate::api::{ConfigMap, IntOrString, ObjectMeta, Secret, ServicePort, ServiceSpec, ServiceType};
 
 /// The most bytes that the values of a `Secret` or `ConfigMap` may have together.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -43,6 +43,17 @@ pub(super) fn check_config_map(map: &ConfigMap, at: &At<'_>, found: &mut Found) 
         }
     }
     check_size(map.data.values().chain(map.binary_data.values()).map(String::len), at, found);
+}
+
+/// Its name is written in the namespaces of others.
+pub(super) fn check_namespace(metadata: &ObjectMeta, at: &At<'_>, found: &mut Found) {
+    const LONGEST: usize = 63;
+    let name = &*metadata.name;
+    if name.len() > LONGEST || name.contains('.') {
+        let message = format!("`{name}` is not the name of a namespace");
+        let expected = format!("up to {LONGEST} lower-case letters, digits and `-`");
+        found.expected(&at.key("name"), message, expected);
+    }
 }
 
 fn check_size(lengths: impl Iterator<Item = usize>, at: &At<'_>, found: &mut Found) {

@@ -1,9 +1,13 @@
 //! Rules of the standard's filters, in rules and in backend references.
 
 use super::{At, Found, references, text};
-use crate::api::{
-    CorsMethod, ExternalAuthProtocol, HttpCorsFilter, HttpExternalAuthFilter, HttpHeader, HttpHeaderFilter,
-    HttpPathModifier, HttpPathModifierType, HttpRequestMirrorFilter, HttpRouteFilter, HttpRouteFilterType,
+use crate::{
+    api::{
+        CorsMethod, ExternalAuthProtocol, HttpCorsFilter, HttpExternalAuthFilter, HttpHeader,
+        HttpHeaderFilter, HttpPathModifier, HttpPathModifierType, HttpRequestMirrorFilter, HttpRouteFilter,
+        HttpRouteFilterType,
+    },
+    model::PathEdit,
 };
 
 /// What a rule matches on, which decides whether its prefix can be replaced.
@@ -177,8 +181,10 @@ fn check_modifier(modifier: Option<&HttpPathModifier>, matches: Matches, at: &At
         ("replaceFullPath", &modifier.replace_full_path),
         ("replacePrefixMatch", &modifier.replace_prefix_match),
     ] {
-        if path.as_ref().is_some_and(|path| path.chars().any(char::is_control)) {
-            found.add(&at.key(field), "a path cannot have control characters");
+        if let Some(path) = path
+            && let Some(fault) = PathEdit::fault(path)
+        {
+            found.add(&at.key(field), format!("{fault}, this one is `{path}`"));
         }
     }
 }

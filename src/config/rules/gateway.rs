@@ -3,12 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{At, Found, text};
-use crate::api::{
-    GatewayAddress, GatewaySpec, LabelSelector, Listener, ListenerNamespaces, ListenersFrom, RouteNamespaces,
-    RoutesFrom, SelectorOperator, TlsMode,
-};
-
-const NO_SELECTOR: &str = "`from: Selector` needs a `selector`";
+use crate::api::{GatewayAddress, GatewaySpec, LabelSelector, Listener, SelectorOperator, TlsMode};
 
 pub(super) fn check(spec: &GatewaySpec, at: &At<'_>, found: &mut Found) {
     check_listeners(&spec.listeners, &at.key("listeners"), found);
@@ -16,7 +11,10 @@ pub(super) fn check(spec: &GatewaySpec, at: &At<'_>, found: &mut Found) {
     if let Some(namespaces) = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref())
     {
         let allowed = at.key("allowedListeners");
-        check_listener_namespaces(namespaces, &allowed.key("namespaces"), found);
+        // Without `from: Selector` it has no effect, in a cluster neither.
+        if let Some(selector) = &namespaces.selector {
+            check_selector(selector, &allowed.key("namespaces").key("selector"), found);
+        }
     }
     if let Some(frontend) = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) {
         let (tls, mut seen) = (at.key("tls"), BTreeSet::new());
@@ -89,24 +87,9 @@ fn check_listener(listener: &Listener, at: &At<'_>, found: &mut Found) {
     if let Some(namespaces) = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref())
     {
         let allowed = at.key("allowedRoutes");
-        check_route_namespaces(namespaces, &allowed.key("namespaces"), found);
-    }
-}
-
-fn check_route_namespaces(namespaces: &RouteNamespaces, at: &At<'_>, found: &mut Found) {
-    match &namespaces.selector {
-        // Without `from: Selector` it has no effect, in a cluster neither.
-        Some(selector) => check_selector(selector, &at.key("selector"), found),
-        None if namespaces.from == Some(RoutesFrom::Selector) => found.add(at, NO_SELECTOR),
-        None => {}
-    }
-}
-
-fn check_listener_namespaces(namespaces: &ListenerNamespaces, at: &At<'_>, found: &mut Found) {
-    match &namespaces.selector {
-        Some(selector) => check_selector(selector, &at.key("selector"), found),
-        None if namespaces.from == Some(ListenersFrom::Selector) => found.add(at, NO_SELECTOR),
-        None => {}
+        if let Some(selector) = &namespaces.selector {
+            check_selector(selector, &allowed.key("namespaces").key("selector"), found);
+        }
     }
 }
 

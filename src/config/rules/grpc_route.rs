@@ -10,6 +10,7 @@ pub(super) fn check(spec: &GrpcRouteSpec, at: &At<'_>, found: &mut Found) {
     references::check_parents(&spec.parent_refs, &at.key("parentRefs"), found);
     http_route::check_hostnames(&spec.hostnames, &at.key("hostnames"), found);
     let rules = at.key("rules");
+    http_route::check_rule_names(spec.rules.iter().map(|rule| rule.name.as_deref()), &rules, found);
     http_route::check_match_count(spec.rules.iter().map(|rule| rule.matches.len()), &rules, found);
     for (index, rule) in spec.rules.iter().enumerate() {
         check_rule(rule, &rules.index(index), found);

@@ -1,5 +1,7 @@
 //! Rules of `HTTPRoute`.
 
+use std::collections::BTreeSet;
+
 use super::{At, Found, filters, references, text};
 use crate::api::{
     CookieLifetime, HttpPathMatch, HttpRouteMatch, HttpRouteRetry, HttpRouteRule, HttpRouteSpec,
@@ -13,6 +15,7 @@ pub(super) fn check(spec: &HttpRouteSpec, at: &At<'_>, found: &mut Found) {
     references::check_parents(&spec.parent_refs, &at.key("parentRefs"), found);
     check_hostnames(&spec.hostnames, &at.key("hostnames"), found);
     let rules = at.key("rules");
+    check_rule_names(spec.rules.iter().map(|rule| rule.name.as_deref()), &rules, found);
     check_match_count(spec.rules.iter().map(|rule| rule.matches.len()), &rules, found);
     for (index, rule) in spec.rules.iter().enumerate() {
         check_rule(rule, &rules.index(index), found);
@@ -22,6 +25,21 @@ pub(super) fn check(spec: &HttpRouteSpec, at: &At<'_>, found: &mut Found) {
 pub(super) fn check_hostnames(hostnames: &[crate::api::Hostname], at: &At<'_>, found: &mut Found) {
     for (index, hostname) in hostnames.iter().enumerate() {
         found.take(&at.index(index), text::host_pattern(hostname));
+    }
+}
+
+pub(super) fn check_rule_names<'n>(
+    names: impl Iterator<Item = Option<&'n str>>,
+    at: &At<'_>,
+    found: &mut Found,
+) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        if let Some(name) = name
+            && !seen.insert(name)
+        {
+            found.add(&at.index(index).key("name"), format!("a rule `{name}` is there already"));
+        }
     }
 }
 

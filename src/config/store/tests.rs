@@ -148,7 +148,7 @@ fn what_is_out_of_sight_stays() {
     assert_eq!(routes(&store), ["a a.org 1 stale", "b b.org 1"]);
     store.apply(Scan { troubles: trouble("conf"), ..scan(&[]) });
     assert_eq!(routes(&store), ["a a.org 1 stale", "b b.org 1 stale"]);
-    assert_eq!(store.diagnostics()[0].to_string(), "conf:1:1: error: `conf` does not exist");
+    assert_eq!(store.diagnostics()[0].to_string(), "conf: error: `conf` does not exist");
     store.apply(scan(&[("conf/2.yaml", &b)]));
     assert_eq!(routes(&store), ["b b.org 1"], "it is back, without the other");
     store.apply(scan(&[]));
@@ -176,4 +176,26 @@ fn the_order_in_which_files_come_does_not_matter() {
     reversed.reverse();
     let (one, other) = (store(&borrowed), store(&reversed));
     assert_eq!((one.objects(), one.diagnostics()), (other.objects(), other.diagnostics()));
+}
+
+#[test]
+fn what_is_written_and_not_valid_is_refused_with_where_and_why() {
+    let secret = |name: &str, data: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\ndata: {data}\n---\n"
+        )
+    };
+    let odd = secret("odd", "{tls.crt: '', tls.key: '?'}");
+    let text = format!("{odd}{}", route("a", "A_"));
+    let mut store = store(&[("1.yaml", &text)]);
+    let id = ResourceId::new(Kind::Secret, "default", "odd");
+    let refused = store.refused(&[Kind::Secret]);
+    assert_eq!(refused.keys().collect::<Vec<_>>(), [&id]);
+    assert_eq!(
+        *refused[&id],
+        *"1.yaml:5:30: the value is not Base64, expected Base64, or the plain text under `stringData`"
+    );
+    assert_eq!(store.refused(&[Kind::ConfigMap]), BTreeMap::new());
+    store.apply(scan(&[]));
+    assert_eq!(store.refused(&[Kind::Secret]), BTreeMap::new());
 }

@@ -19,6 +19,7 @@ pub(super) struct Frame {
     names: BTreeMap<Arc<str>, Result<Vec<IpAddr>, Arc<str>>>,
     health: Arc<HealthReport>,
     issued: BTreeMap<ResourceId, Issued>,
+    refused: BTreeMap<ResourceId, Arc<str>>,
     unbound: BTreeMap<SocketAddr, Arc<str>>,
     /// All but routes.
     resources: BTreeMap<ResourceId, Resource>,
@@ -35,6 +36,7 @@ impl Frame {
             names: snapshot.names.clone(),
             health: snapshot.health.clone(),
             issued: snapshot.issued.clone(),
+            refused: snapshot.refused.clone(),
             unbound: snapshot.unbound.clone(),
             resources: resources.collect(),
         }
@@ -46,6 +48,7 @@ impl Frame {
         let is_same = self.settings == snapshot.settings
             && self.names == snapshot.names
             && self.issued == snapshot.issued
+            && self.refused == snapshot.refused
             && self.unbound == snapshot.unbound;
         if !is_same {
             return None;

@@ -94,11 +94,73 @@ fn a_policy_leaves_alone_what_it_does_not_target() {
     assert_eq!(one("portolan.dev", "Backend", "web", None), None);
     assert_eq!(one("", "Service", "web", Some("https")), None);
     assert!(one("", "Service", "web", Some("http")).is_some());
-    assert!(one("", "Service", "web", Some("unknown")).is_some());
+    assert_eq!(one("", "Service", "web", Some("htp")), None, "the Service has no such port");
     let service = ("", "Service", "web");
     let narrow = policy("z-narrow", service, Some("http"));
     let wide = policy("a-wide", service, None);
-    assert_eq!(asked(vec![wide, narrow]).as_deref(), Some("z-narrow.test"), "a port before the whole");
+    let lost = policy("a-lost", service, Some("htp"));
+    let both = vec![wide.clone(), narrow, lost.clone()];
+    assert_eq!(asked(both).as_deref(), Some("z-narrow.test"), "a port before the whole");
+    assert_eq!(
+        asked(vec![lost, wide]).as_deref(),
+        Some("a-wide.test"),
+        "a port that is not there is no port"
+    );
+}
+
+#[test]
+fn a_section_of_what_has_no_named_ports_asks_for_tls_all_the_same() {
+    let external = || service("web", ServiceKind::ExternalName(Host::parse("a.test").unwrap()));
+    for thing in [
+        Thing::from(container("web")),
+        container("c").in_compose("default", "web").into(),
+        backend("web").address("10.0.0.1:80").into(),
+        external().into(),
+    ] {
+        let policy = policy("tls", ("", "Service", "web"), Some("https"));
+        let mut world = world![edge(), route("r").to(service_ref("web:80")), thing, policy, authority()];
+        world.names.insert("a.test".into(), Ok(vec![ip("10.0.0.8")]));
+        let plan = plan(&world);
+        assert_eq!(asked_for(&plan).as_deref(), Some("tls.test"));
+        assert_eq!(plan.says(Kind::BackendTlsPolicy, "tls", "Accepted"), "Accepted: True Accepted");
+    }
+}
+
+#[test]
+fn a_policy_for_a_port_that_the_service_does_not_have_says_so() {
+    let named = || service("web", ServiceKind::Selector(BTreeMap::new()));
+    for (service, section, words) in [
+        (
+            named().named_port("one", 80).named_port("two", 81),
+            "onee",
+            "Service default/web has no port named `onee`; it has `one`, `two`, did you mean `one`?",
+        ),
+        (
+            named().named_port("one", 80),
+            "https",
+            "Service default/web has no port named `https`; it has `one`",
+        ),
+        (
+            named().port(80, 80),
+            "https",
+            "Service default/web has no port named `https`: none of its ports has a name; name them, or leave out \
+             `sectionName`",
+        ),
+    ] {
+        let alone = policy("alone", ("", "Service", "web"), Some(section));
+        let mut partly = policy("partly", ("", "Service", "web"), None);
+        partly.targets.extend(alone.targets.clone());
+        let plan = plan(&world![edge(), service, alone, partly, authority()]);
+        assert_eq!(
+            plan.says(Kind::BackendTlsPolicy, "alone", "Accepted"),
+            format!("Accepted: False TargetNotFound: target `web`: {words}")
+        );
+        assert_eq!(
+            plan.says(Kind::BackendTlsPolicy, "partly", "Accepted"),
+            format!("Accepted: True Accepted: target `web`: {words}"),
+            "its other target is there"
+        );
+    }
 }
 
 #[test]
@@ -131,7 +193,7 @@ fn a_policy_that_cannot_be_held_to_answers_500_and_nothing_is_sent_in_plaintext(
         (
             reference("", "Secret", "ca"),
             "InvalidKind",
-            "caCertificateRef `ca` has kind `Secret` of group `core`; it must be `ConfigMap` of the group \"\"",
+            "caCertificateRef `ca` has kind `Secret` of group `\"\"`; it must be `ConfigMap` of group `\"\"`",
         ),
     ] {
         let mut policy = policy("tls", ("", "Service", "web"), None);
@@ -157,6 +219,22 @@ fn a_policy_that_cannot_be_held_to_answers_500_and_nothing_is_sent_in_plaintext(
         );
         assert!(plan.workloads.values().all(|workload| !workload.routed));
     }
+}
+
+#[test]
+fn a_policy_of_authorities_that_are_not_known_is_invalid() {
+    let mut policy = policy("tls", ("", "Service", "web"), None);
+    policy.tls.authorities = AuthorityRefs::Listed(Vec::new());
+    policy
+        .unsupported
+        .push(unsupported("spec.validation.wellKnownCACertificates", "only `System` is supported"));
+    let plan = plan(&world![edge(), container("web"), route("r").to(service_ref("web:80")), policy]);
+    assert!(plan.leads_to("a.test").starts_with("invalid: "));
+    assert_eq!(
+        plan.says(Kind::BackendTlsPolicy, "tls", "Accepted"),
+        "Accepted: False Invalid: spec.validation.wellKnownCACertificates: only `System` is supported; requests for its \
+         targets are answered 500, never sent in plaintext"
+    );
 }
 
 #[test]
@@ -193,7 +271,7 @@ fn a_backend_says_itself_how_it_is_verified() {
     assert_eq!(
         bad.leads_to("a.test"),
         "invalid: backend `default/b` wants TLS and is not spoken to: the client certificate of Backend default/b \
-         cannot be used: there is no valid Secret default/none: requests for it are answered 500"
+         cannot be used: there is no Secret default/none: requests for it are answered 500"
     );
     own.tls.client = None;
     let good = plan(&world![edge(), own, route("r").to(backend_ref("b"))]);

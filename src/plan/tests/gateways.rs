@@ -35,6 +35,42 @@ fn a_gateway_binds_each_of_its_addresses_once() {
 }
 
 #[test]
+fn a_gateway_that_asks_for_addresses_is_bound_to_no_others() {
+    let asked = |usable: &[&str]| {
+        let mut gateway = edge().listener(http("more", 81)).at(usable);
+        gateway.unsupported_addresses.push(unsupported("spec.addresses[0]", "no such type"));
+        plan(&world![gateway, route("r").to(service_ref("web:80")), container("web")])
+    };
+    let none = asked(&[]);
+    assert_eq!(none.table.sockets().count(), 0);
+    let status = none.status(Kind::Gateway, "edge");
+    assert_eq!(status.addresses, [""; 0]);
+    let why = "spec.addresses[0]: no such type; not served: listeners `http`, `more`";
+    assert_eq!(
+        all_said(&status.conditions),
+        [
+            format!("Accepted: False UnsupportedAddress: {why}"),
+            format!("Programmed: False AddressNotUsable: {why}")
+        ]
+    );
+    let why = "Gateway default/edge asks for addresses, and none of them can be used, so nothing listens: \
+               spec.addresses[0]: no such type";
+    assert_eq!(
+        [none.listener_says("http", "Accepted"), none.listener_says("http", "Programmed")],
+        [format!("Accepted: False UnsupportedValue: {why}"), format!("Programmed: False Invalid: {why}")]
+    );
+    assert!(none.route_says("r", "Programmed").starts_with("Programmed: False"));
+    let one = asked(&["10.0.0.1"]);
+    assert_eq!(
+        all_said(&one.status(Kind::Gateway, "edge").conditions),
+        [
+            "Accepted: False UnsupportedAddress: spec.addresses[0]: no such type; the rest is served",
+            "Programmed: True Programmed: listening on 10.0.0.1:80, 10.0.0.1:81"
+        ]
+    );
+}
+
+#[test]
 fn listeners_of_one_port_are_told_apart_by_hostname() {
     let gateway = gateway("edge")
         .listener(http("a", 80).host("a.test"))
@@ -142,7 +178,7 @@ fn fields_that_are_not_served_refuse_their_listener_or_are_named_at_the_gateway(
     let mut odd = http("odd", 8080);
     odd.unsupported.push(unsupported("spec.listeners[1].tls", "TLS is not served yet"));
     let mut gateway = edge().listener(odd);
-    gateway.unsupported.push(unsupported("spec.infrastructure", "it has no meaning here"));
+    gateway.unsupported_parameters = Some(unsupported("spec.infrastructure", "it has no meaning here"));
     let plan = plan(&world![gateway]);
     assert_eq!(
         plan.listener_says("odd", "Accepted"),
@@ -151,7 +187,7 @@ fn fields_that_are_not_served_refuse_their_listener_or_are_named_at_the_gateway(
     );
     assert_eq!(
         plan.says(Kind::Gateway, "edge", "Accepted"),
-        "Accepted: False UnsupportedValue: spec.infrastructure: it has no meaning here; not served: listener `odd`"
+        "Accepted: False InvalidParameters: spec.infrastructure: it has no meaning here; not served: listener `odd`"
     );
     assert!(plan.says(Kind::Gateway, "edge", "Programmed").starts_with("Programmed: True"));
 }
@@ -342,7 +378,7 @@ fn route_kinds_that_cannot_attach_are_named() {
     assert_eq!(
         plan.listener_says("odd", "ResolvedRefs"),
         "ResolvedRefs: False InvalidRouteKinds: allowedRoutes.kinds: `TCPRoute` of group `gateway.networking.k8s.io` \
-         cannot attach to HTTP; `HTTPRoute` of group `core` cannot attach to HTTP; remove it there"
+         cannot attach to HTTP; `HTTPRoute` of group `\"\"` cannot attach to HTTP; remove it there"
     );
     assert_eq!(plan.listener_says("tcp", "ResolvedRefs"), "ResolvedRefs: True ResolvedRefs");
     assert_eq!(plan.attached_routes("edge"), [1, 0, 0]);

@@ -26,6 +26,18 @@ fn called(plan: &Plan, host: &str) -> Vec<(String, Scheme)> {
 }
 
 #[test]
+fn what_becomes_of_calls_that_are_not_served_yet_is_said_in_words_of_grpc() {
+    let odd =
+        calls(service_ref("web")).unsupported("spec.rules[0].filters[0].extensionRef", "not served yet");
+    let plan = plan(&world![edge(), container("web"), grpc("g").rule(odd)]);
+    assert_eq!(
+        plan.says(Kind::GrpcRoute, "g", "Accepted"),
+        "Accepted: False UnsupportedValue: spec.rules[0].filters[0].extensionRef: not served yet; its calls are answered \
+         INTERNAL until that is removed"
+    );
+}
+
+#[test]
 fn a_backend_of_calls_is_spoken_to_by_h2c_and_of_others_as_before() {
     let plan = plan(&world![
         edge(),

@@ -55,7 +55,7 @@ fn a_parent_that_is_no_gateway_says_so() {
         (parent("shop/edge"), "NoMatchingParent: there is no Gateway `shop/edge`; there is `default/edge`"),
         (
             edge().of_kind("", "Service"),
-            "NoMatchingParent: parentRef `edge`: a route cannot attach to a `Service` of group `core`, only to a Gateway \
+            "NoMatchingParent: parentRef `edge`: a route cannot attach to a `Service` of group `\"\"`, only to a Gateway \
              or a ListenerSet",
         ),
         (
@@ -124,7 +124,7 @@ fn a_refused_namespace_is_told_what_the_listeners_allow() {
     assert_eq!(
         plan.route_says("shop/r", "Accepted"),
         "Accepted: False NotAllowedByListeners: Gateway default/edge takes no routes of namespace `shop`: of its listeners' \
-         `allowedRoutes.namespaces.from`, `a` has `Same`, `b` has `None`; `All` lets them attach"
+         `allowedRoutes.namespaces.from`, `a` has `Same`, `b` has `Selector` without a `selector`; `All` lets them attach"
     );
 }
 
@@ -225,6 +225,15 @@ fn routes_without_parents_attach_to_gateways_of_default_scope() {
     assert_eq!(found.attached_routes("other"), [0]);
     assert_eq!(*found.status(Kind::HttpRoute, "r").parents[0].parent.name, *"edge");
 
+    route.uses_default_gateways = false;
+    let out = plan(&world![edge().default_scope(), route.clone()]);
+    assert_eq!(
+        out.says(Kind::HttpRoute, "r", "Accepted"),
+        "Accepted: False NoMatchingParent: the route names no Gateway in `spec.parentRefs`, and `spec.useDefaultGateways: \
+         None` keeps it from those with `spec.defaultScope: All`: add one, or remove that"
+    );
+
+    route.uses_default_gateways = true;
     let missing = plan(&world![edge(), other, route]);
     assert_eq!(
         all_said(&missing.status(Kind::HttpRoute, "r").conditions),

@@ -13,7 +13,7 @@ fn grant(name: &str, from: &str, to: (&str, &str, Option<&str>)) -> Resource {
 #[test]
 fn a_kind_that_is_no_backend_is_answered_500() {
     for (group, kind, shown) in
-        [("", "ConfigMap", "core"), ("acme.io", "Service", "acme.io"), ("", "Backend", "core")]
+        [("", "ConfigMap", "\"\""), ("acme.io", "Service", "acme.io"), ("", "Backend", "\"\"")]
     {
         let reference = BackendRef { group: group.into(), kind: kind.into(), ..service_ref("web:80") };
         let plan = plan(&world![edge(), route("r").to(reference), container("web")]);

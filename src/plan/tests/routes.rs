@@ -17,6 +17,19 @@ fn invalid_backends_keep_their_share() {
 }
 
 #[test]
+fn what_a_path_may_become_has_a_canonical_form() {
+    use crate::route::path::canonical;
+    for text in ["", "a", "/", "/a", "/a//b/", "/a/../../b", "/ä ?#", "/%41%c3", "/%0a", "~!$&'()*+,;=:@"] {
+        assert_eq!(PathEdit::fault(text), None, "{text:?}");
+        assert!(canonical(&format!("/{text}")).is_ok(), "{text:?}");
+    }
+    for text in ["/a%2fb", "/a%2Fb", "\\", "/%5c", "/%", "/%2", "/%2/a", "/%zz", "/%00", "/a\nb", "/\u{7f}"] {
+        assert!(PathEdit::fault(text).is_some(), "{text:?}");
+        assert!(canonical(&format!("/{text}")).is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn a_rule_without_backends_has_nothing_to_pick_and_a_redirect_needs_nothing() {
     let redirect = rule("/old").redirect();
     let plan = plan(&world![edge(), route("r").rule(rule("/")).rule(redirect)]);
@@ -74,6 +87,48 @@ fn a_route_of_which_nothing_is_served_yet_is_not_accepted() {
         assert!(plan.answer("a.test", "/").is_none_or(|rule| rule.invalid.is_some()));
         assert!(!plan.workload("web").routed && plan.workload("web").urls.is_empty());
     }
+}
+
+#[test]
+fn a_reference_that_is_not_served_yet_costs_its_share() {
+    let field = "spec.rules[0].backendRefs[0].filters[0].extensionRef: not served yet";
+    let mixed = |route: HttpRoute, weights: [u32; 2]| {
+        let [odd, good] = weights.map(|weight| service_ref("web").weight(weight));
+        let mut rule = rule("/").to(odd).to(good);
+        let (field, why) = field.split_once(": ").unwrap();
+        rule.unsupported_backends.insert(0, vec![unsupported(field, why)]);
+        plan(&world![edge(), container("web"), route.rule(rule)])
+    };
+    let some = mixed(route("r"), [1, 99]);
+    let rule = some.answer("a.test", "/").unwrap();
+    assert_eq!(rule.invalid, None);
+    let shares: Vec<_> =
+        rule.backends.choices().iter().map(|choice| (choice.weight, shown(&choice.target))).collect();
+    assert_eq!(shares, [(1, format!("invalid: {field}")), (99, "172.17.0.70:80".to_owned())]);
+    assert!(some.workload("web").routed);
+    assert_eq!(some.route_says("r", "Accepted"), "Accepted: True Accepted");
+    assert_eq!(
+        some.route_says("r", "PartiallyInvalid"),
+        format!(
+            "PartiallyInvalid: True UnsupportedValue: Dropped Rule for a share of its requests: {field}; these requests are \
+             answered 500 until that is removed"
+        )
+    );
+    for (weights, is_accepted) in [([1, 0], false), ([0, 1], true)] {
+        let said = mixed(route("r"), weights).route_says("r", "Accepted");
+        assert_eq!(said.starts_with("Accepted: True"), is_accepted, "{weights:?}: {said}");
+    }
+}
+
+#[test]
+fn several_rules_that_are_not_served_are_told_of_in_the_plural() {
+    let odd = |path: &str| rule(path).unsupported(&format!("spec.{path}"), "no");
+    let plan = plan(&world![edge(), route("r").rule(odd("/a")).rule(odd("/b")).rule(rule("/"))]);
+    assert_eq!(
+        plan.route_says("r", "PartiallyInvalid"),
+        "PartiallyInvalid: True UnsupportedValue: Dropped Rules: spec./a: no; spec./b: no; their requests are answered 500 \
+         until those are removed"
+    );
 }
 
 #[test]

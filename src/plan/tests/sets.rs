@@ -38,12 +38,28 @@ fn a_gateway_lets_in_the_sets_of_the_namespaces_that_it_names() {
             let listener = http("extra", 81).from(FromNamespaces::All);
             let plan = plan(&world![gateway.clone(), set(name).listener(listener), route, container("web")]);
             let word = if expected { "Accepted: True Accepted" } else { "Accepted: False NotAllowed" };
+            let said = set_says(&plan, name, "Accepted");
+            assert_eq!(
+                said.contains("; `Same` or `All` there lets"),
+                !expected && name == "default/s",
+                "{said}"
+            );
             assert!(set_says(&plan, name, "Accepted").starts_with(word), "{name} {gateway:?}");
             let is_served = plan.answer_on("[::]:81", "a.test", "/").is_some();
             assert_eq!(is_served, expected, "{name}");
             assert_eq!(plan.route_says("r", "Accepted").starts_with("Accepted: True"), expected);
         }
     }
+}
+
+#[test]
+fn a_route_is_told_whose_listener_is_not_served() {
+    let set = set("default/s").listener(http("own", 80));
+    let route = detached("default/r").parent(to_set("default/s")).to(service_ref("web"));
+    let plan = plan(&world![open_edge(), set, route, container("web")]);
+    let said = plan.route_says("r", "Programmed");
+    let words = "Programmed: False Invalid: listener `own` of ListenerSet default/s is not served: listener `http` of Gateway";
+    assert!(said.starts_with(words), "{said}");
 }
 
 #[test]
@@ -61,7 +77,7 @@ fn a_set_without_a_gateway_of_ours_says_so() {
         ),
         (
             parent("default/edge").of_kind("", "Service"),
-            "False Invalid: parentRef `edge` has kind `Service` of group ``; listeners can only be added to a Gateway",
+            "False Invalid: parentRef `edge` has kind `Service` of group `\"\"`; listeners can only be added to a Gateway",
         ),
     ] {
         let set = ListenerSet { parent, ..set("s").listener(http("extra", 81)) };

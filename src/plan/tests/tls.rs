@@ -73,7 +73,7 @@ fn a_listener_has_its_certificates_in_their_order() {
 fn one_good_certificate_is_enough_and_the_bad_ones_are_named() {
     let opaque = Secret { kind: "Opaque".into(), certificate: None, ..secret("opaque") };
     for (refs, reason, message) in [
-        (to_secret("none"), "InvalidCertificateRef", "there is no valid Secret default/none"),
+        (to_secret("none"), "InvalidCertificateRef", "there is no Secret default/none"),
         (
             to_secret("opaque"),
             "InvalidCertificateRef",
@@ -82,7 +82,7 @@ fn one_good_certificate_is_enough_and_the_bad_ones_are_named() {
         (
             reference("", "ConfigMap", "a"),
             "InvalidCertificateRef",
-            "certificateRef `a` has kind `ConfigMap` of group `core`; it must be `Secret`, or `Certificate` of group \
+            "certificateRef `a` has kind `ConfigMap` of group `\"\"`; it must be `Secret`, or `Certificate` of group \
              `portolan.dev`",
         ),
         (
@@ -154,11 +154,11 @@ fn a_gateway_shows_its_own_certificate_to_backends() {
     let granted = world(Some(to_secret("far/a")), vec![grant(None).into()]);
     assert_eq!(shown(&granted).as_deref(), Some("a.test"));
     for (wrong, reason, words) in [
-        (to_secret("none"), "InvalidClientCertificateRef", "there is no valid Secret default/none"),
+        (to_secret("none"), "InvalidClientCertificateRef", "there is no Secret default/none"),
         (
             reference("", "ConfigMap", "a"),
             "InvalidClientCertificateRef",
-            "certificateRef `a` has kind `ConfigMap` of group `core`; it must be `Secret`, or `Certificate` of group \
+            "certificateRef `a` has kind `ConfigMap` of group `\"\"`; it must be `Secret`, or `Certificate` of group \
              `portolan.dev`",
         ),
         (
@@ -329,8 +329,8 @@ fn a_wrong_kind_of_authority_has_its_own_reason() {
     let plan = plan(&world![secret("a"), config_map("ca"), gateway]);
     assert_eq!(
         plan.listener_says("tls", "ResolvedRefs"),
-        "ResolvedRefs: False InvalidCACertificateKind: caCertificateRef `a` has kind `Secret` of group `core`; it must \
-         be `ConfigMap` of the group \"\""
+        "ResolvedRefs: False InvalidCACertificateKind: caCertificateRef `a` has kind `Secret` of group `\"\"`; it must \
+         be `ConfigMap` of group `\"\"`"
     );
     assert_eq!(plan.listener_says("tls", "Accepted"), "Accepted: True Accepted");
     assert_eq!(served(&plan).clients.as_ref().unwrap().authorities.len(), 1);
@@ -451,4 +451,14 @@ fn listeners_that_clients_may_mix_up_say_so() {
         let far = plan.listener_says("far", "OverlappingTLSConfig");
         assert_eq!(far.is_empty(), second.1.is_some(), "only no hostname takes its own: {far}");
     }
+}
+
+#[test]
+fn what_is_written_and_not_valid_is_told_apart_from_what_is_not_there() {
+    let mut world = world![secure(vec![to_secret("odd")])];
+    world.refused.insert(meta(Kind::Secret, "odd").id, "a.yaml:3:1: it has no key".into());
+    assert_eq!(
+        plan(&world).listener_says("tls", "ResolvedRefs"),
+        "ResolvedRefs: False InvalidCertificateRef: Secret default/odd is not valid (a.yaml:3:1: it has no key)"
+    );
 }

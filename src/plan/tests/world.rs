@@ -97,13 +97,14 @@ pub(super) fn gateway(name: &str) -> Gateway {
     Gateway {
         meta: meta(Kind::Gateway, name),
         class: "portolan".into(),
-        addresses: Vec::new(),
+        addresses: Addresses::All,
         listeners: Vec::new(),
         allowed_listeners: FromNamespaces::None,
         is_default: false,
         frontend: FrontendTls::default(),
         client: None,
-        unsupported: Vec::new(),
+        unsupported_addresses: Vec::new(),
+        unsupported_parameters: None,
     }
 }
 
@@ -153,7 +154,7 @@ impl Gateway {
     }
 
     pub(super) fn at(mut self, addresses: &[&str]) -> Self {
-        self.addresses = addresses.iter().map(|address| ip(address)).collect();
+        self.addresses = Addresses::Only(addresses.iter().map(|address| ip(address)).collect());
         self
     }
 
@@ -252,6 +253,7 @@ pub(super) fn rule(prefix: &str) -> HttpRule {
         retry: None,
         session: None,
         unsupported: Vec::new(),
+        unsupported_backends: BTreeMap::new(),
     }
 }
 

@@ -41,6 +41,7 @@ pub fn of(collection: Collection, width: Width) -> Vec<Column> {
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::Service
+            | Kind::Namespace
             | Kind::Filter
             | Kind::Rollout
             | Kind::ControllerConfig,

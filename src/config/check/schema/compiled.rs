@@ -39,6 +39,7 @@ kinds! {
     "Secret": Secret in "schema/secret.json",
     "ConfigMap": ConfigMap in "schema/configmap.json",
     "Service": Service in "schema/service.json",
+    "Namespace": Namespace in "schema/namespace.json",
     "Backend": Backend in "schema/backend.json",
     "Filter": Filter in "schema/filter.json",
     "Certificate": Certificate in "schema/certificate.json",

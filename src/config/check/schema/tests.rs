@@ -71,6 +71,23 @@ fn every_kind_has_a_check_and_an_explanation() {
     assert_eq!(compiled::is_valid("Pod", &json!({})), None);
 }
 
+/// What a field is for is not what a text in it must be.
+#[test]
+fn every_pattern_that_is_of_one_field_alone_has_words() {
+    for definition in api::KINDS {
+        let schema = api::schema(definition.kind).unwrap();
+        let mut all = Vec::new();
+        pointers(&schema, "", &mut all);
+        for pointer in all.iter().filter_map(|pointer| pointer.strip_suffix("/pattern")) {
+            let of_type = pointer.strip_prefix("/$defs/").is_some_and(|name| !name.contains('/'));
+            let Some(pattern) = schema.pointer(&format!("{pointer}/pattern")).and_then(Value::as_str) else {
+                continue;
+            };
+            assert!(of_type || in_words(pattern).is_some(), "{}{pointer}: {pattern}", definition.kind);
+        }
+    }
+}
+
 #[test]
 fn the_checks_that_are_code_say_what_the_schemas_say() {
     let documents = &*DOCUMENTS;

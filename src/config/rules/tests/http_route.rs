@@ -49,6 +49,18 @@ fn parents_are_told_apart() {
 }
 
 #[test]
+fn rules_have_names_of_their_own() {
+    for kind in ["HTTPRoute", "GRPCRoute"] {
+        let rows = [
+            ("[{name: a}, {name: b}, {}, {}]", "ok"),
+            ("[{name: a}, {}, {name: a}]", "/rules/2/name"),
+            ("[{name: Foo_Bar}]", "/rules/0/name"),
+        ];
+        assert_specs(kind, |rules| format!("{{rules: {rules}}}"), &rows);
+    }
+}
+
+#[test]
 fn lists_have_limits() {
     let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
     let hosts = |count: usize| {
@@ -295,6 +307,13 @@ fn path_modifiers() {
                 format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: \"/a\\r\\nb\"}")),
                 &format!("{at}/replaceFullPath"),
             ),
+            (format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: one}")), "ok"),
+            (format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: /a/../ä%20b}")), "ok"),
+            (
+                format!("filters: [{}]", filter("{type: ReplaceFullPath, replaceFullPath: /a/../../b%2fc}")),
+                &format!("{at}/replaceFullPath"),
+            ),
+            (format!("filters: [{}]", filter("{type: ReplacePrefixMatch, replacePrefixMatch: /a%2}")), &deep),
         ];
         for (rule, wanted) in &rows {
             assert_rule(&[(rule, wanted)]);
