@@ -1,5 +1,8 @@
 //! What the data plane is told when it starts: plain values, each with its unit, reason and default.
 
+#[cfg(test)]
+mod tests;
+
 use std::{num::NonZeroUsize, time::Duration};
 
 use http::HeaderValue;
@@ -31,8 +34,10 @@ pub struct Config {
 /// Bounds, for each worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections of clients; more wait in the kernel's queue.
+    /// Open connections of clients; more wait in the kernel's queue. No client has more than a quarter of them.
     pub connections: usize,
+    /// Open connections to endpoints; beyond that, requests are refused. No client has more than half of them.
+    pub endpoint_connections: usize,
     /// Head of a request, in bytes. The number of its fields is limited to 100.
     pub head_bytes: usize,
     /// From the first byte of a request to the end of its head, and from accepting to the first head.
@@ -108,6 +113,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16 << 10,
+            endpoint_connections: 64 << 10,
             head_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
@@ -122,6 +128,37 @@ impl Default for Limits {
             pool_idle: 1024,
             http2: Http2::default(),
         }
+    }
+}
+
+impl Limits {
+    /// What stays for documents, Docker, the admin API and health checks: an eighth, within these bounds.
+    const SPARE_FILES: std::ops::RangeInclusive<u64> = 48..=128;
+    /// A thread's own, and its share of the sockets that it listens on.
+    const FILES_OF_A_WORKER: u64 = 8;
+
+    /// Lowers the numbers of connections to what a process that may have so many files open has room for. A request over
+    /// HTTP/1 takes one connection on each side, so each side may have half.
+    #[must_use]
+    pub fn within(mut self, files: u64, workers: NonZeroUsize) -> Self {
+        let workers = workers.get() as u64;
+        let kept = (files / 8).clamp(*Self::SPARE_FILES.start(), *Self::SPARE_FILES.end()).min(files / 2);
+        let share = ((files - kept) / workers).saturating_sub(Self::FILES_OF_A_WORKER);
+        // Nothing works with less than this, whatever the system says.
+        let share = usize::try_from(share).unwrap_or(usize::MAX).max(2);
+        self.connections = self.connections.min(share / 2);
+        self.endpoint_connections = self.endpoint_connections.min(share - self.connections);
+        self
+    }
+
+    /// A quarter: whoever has many addresses behind one is a trusted proxy, and named as such.
+    pub(super) fn connections_of_a_client(&self) -> usize {
+        (self.connections / 4).max(1)
+    }
+
+    /// Half, as one connection of HTTP/2 has many requests at a time.
+    pub(super) fn endpoint_connections_of_a_client(&self) -> usize {
+        (self.endpoint_connections / 2).max(1)
     }
 }
 

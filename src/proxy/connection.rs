@@ -30,7 +30,7 @@ use super::{
     http1::response::write_interim,
     tls::{self, Spoken},
     upgrade::Tunnel,
-    worker::Worker,
+    worker::{Guest, Worker},
 };
 use crate::{route::Handshake, telemetry::metrics::sharded::Count};
 pub(super) use http2::Lane;
@@ -52,6 +52,8 @@ pub(super) struct Connection {
     pub(super) handshake: OnceCell<Handshake>,
     /// Whether the peer's word about the client is believed.
     pub(super) trust: Trust,
+    /// Its place among the connections of its client; absent for those who stand for many.
+    pub(super) guest: OnceCell<Guest>,
     /// Bytes that follow are not HTTP any more: this connection cannot be kept for another request.
     pub(super) opaque: Cell<bool>,
     /// What this connection becomes when the answer was a switch of protocols.
@@ -155,6 +157,7 @@ impl Connection {
             scheme: if worker.is_secure(&socket) { "https" } else { "http" },
             handshake: OnceCell::new(),
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
+            guest: OnceCell::new(),
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
             interim: RefCell::default(),

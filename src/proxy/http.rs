@@ -29,7 +29,7 @@ use super::{
     connection::{Connection, Incoming, Lane},
     received::Received,
     upstream::Exchange,
-    worker::{Routed, Unrouted, Worker},
+    worker::{Guest, Routed, Unrouted, Worker},
 };
 use crate::{model::HttpMatch, route};
 pub(super) use auth::Auth;
@@ -59,6 +59,8 @@ struct Asked<'a> {
     head: &'a Parts,
     target: Target,
     client: &'a Client,
+    /// Absent where the connection is of one who stands for many.
+    guest: Option<&'a Guest>,
     /// Absent where there is no body.
     upload: Option<Rc<Upload>>,
     wants: Wants,
@@ -129,6 +131,7 @@ pub(super) async fn answer(
                 head: &head,
                 target,
                 client: &client,
+                guest: connection.guest.get(),
                 upload,
                 wants,
                 random,

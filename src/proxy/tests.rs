@@ -15,6 +15,7 @@ mod http2;
 mod interim;
 mod introduced;
 mod lifecycle;
+mod limits;
 mod mirrors;
 mod records;
 mod retries;

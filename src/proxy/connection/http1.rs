@@ -166,7 +166,7 @@ impl Wire {
         Self {
             worker: worker.clone(),
             io,
-            input: Input::new(&worker.upstreams.room),
+            input: Input::new(worker.upstreams.room()),
             seen: 0,
             upload: Decoder::none(),
             owes_continue: false,

@@ -59,6 +59,11 @@ pub(super) enum Refusal {
     Crowded,
     #[error("every endpoint has as many requests as `maxPerEndpoint` allows, and {0}")]
     Overloaded(&'static str),
+    /// It is our limit, and no fault of the backend's.
+    #[error(
+        "{0} as many connections to endpoints as the limit of open files has room for: raise it (`LimitNOFILE`, `ulimit -n`)"
+    )]
+    Full(Whose),
     #[error("{0}")]
     Unreachable(Failure),
     #[error("{0}")]
@@ -80,6 +85,13 @@ pub(super) enum Side {
     Client,
     Configuration,
     Backend,
+}
+
+/// Of whom there are too many connections to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Worker,
+    Client,
 }
 
 /// The forms that a page comes in.
@@ -106,7 +118,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Full(_) | Self::Unasked(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
@@ -136,6 +148,7 @@ impl Refusal {
             Self::NoEndpoint(_)
             | Self::Crowded
             | Self::Overloaded(_)
+            | Self::Full(_)
             | Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Switched
@@ -164,7 +177,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Full(_) | Self::Unasked(_) => {
                 "The service is not available at the moment."
             }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
@@ -320,6 +333,15 @@ impl Page<'_> {
                 format!(include_str!("refusal/page.html"), code = code, title = title, word = word, id = id)
             }
         }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Worker => "this worker has",
+            Self::Client => "the client has, on one worker, half of",
+        })
     }
 }
 

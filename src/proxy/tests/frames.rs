@@ -1,6 +1,6 @@
 //! Raw frames of HTTP/2 that mean harm: refused, bounded, and nothing of them reaches the backend that should not.
 
-mod wire;
+pub(super) mod wire;
 
 use super::{http2::Multi, *};
 use wire::*;

@@ -80,6 +80,7 @@ struct Opening {
 enum Reason {
     Io(io::ErrorKind),
     Timeout,
+    Full,
 }
 
 /// The place of the one who connects; the next who waits has it when this is dropped.
@@ -145,6 +146,11 @@ impl Pool {
             let is_used = shared.requests.get() > 0 || now.duration_since(shared.idle.get()) < limit;
             is_used && !shared.is_closed()
         });
+    }
+
+    /// Closes connections that nobody uses.
+    pub(super) fn close_idle(&self) {
+        self.open.borrow_mut().retain(|shared| shared.requests.get() > 0);
     }
 
     /// Opens no more requests on what is open; those under way finish.
@@ -372,6 +378,7 @@ impl Reason {
         match failure {
             Failure::Connect(error) => Some(Self::Io(error.kind())),
             Failure::ConnectTimeout => Some(Self::Timeout),
+            Failure::Full => Some(Self::Full),
             Failure::NotSent | Failure::Refused(_) | Failure::Broken(_) | Failure::Invalid(_) => None,
         }
     }
@@ -382,6 +389,7 @@ impl From<Reason> for Failure {
         match reason {
             Reason::Io(kind) => Self::Connect(kind.into()),
             Reason::Timeout => Self::ConnectTimeout,
+            Reason::Full => Self::Full,
         }
     }
 }

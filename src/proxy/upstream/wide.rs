@@ -51,7 +51,7 @@ impl Open {
             return Ok(None);
         }
         let stream = timeout(limits.connect_timeout, endpoint.connect(Protocol::Http2, introduction));
-        let stream = stream.await.map_err(|_| Failure::ConnectTimeout)?.map_err(Failure::Connect)?;
+        let stream = stream.await.map_err(|_| Failure::ConnectTimeout)??;
         let scheme = if endpoint.secure.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
         let sender = timeout(limits.connect_timeout, Self::settle(endpoint, stream)).await.ok().flatten();
         endpoint.is_narrow.set(sender.is_none());
@@ -69,7 +69,7 @@ impl Open {
             .max_send_buffer_size(64 << 10);
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let mut pings = connection.ping_pong()?;
-        endpoint.tasks.borrow_mut().spawn_local("upstream", async move {
+        endpoint.means.tasks.borrow_mut().spawn_local("upstream", async move {
             // Its errors are handed to whoever is on the stream.
             let _ = connection.await;
         });

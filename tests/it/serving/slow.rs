@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -24,6 +24,9 @@ use crate::support::{http::Connection, is_busy, manifest, note, wait};
 
 /// A third each: heads, bodies, answers.
 const MOST: usize = 5_000;
+
+/// Connections of each of them: a client may have a quarter of a worker's, and there may be few files for these.
+const OF_ONE: usize = 50;
 
 /// What the rest of the tests in this process may need.
 const SPARE_FILES: usize = 512;
@@ -138,7 +141,8 @@ impl Crowd {
                     1 => Kind::Body,
                     _ => Kind::Head,
                 };
-                let stream = kind.open(proxy).await.expect("a connection to the proxy");
+                let client = Ipv4Addr::new(127, 0, 1, u8::try_from(index / OF_ONE).unwrap_or(0));
+                let stream = kind.open(client, proxy).await.expect("a connection to the proxy");
                 let count = count.clone();
                 tasks.spawn("slow client", async move {
                     kind.last(stream).await;
@@ -157,8 +161,9 @@ impl Crowd {
 
 impl Kind {
     /// Connects, with little room for answers, and sends what it sends at once.
-    async fn open(self, proxy: SocketAddr) -> io::Result<TcpStream> {
+    async fn open(self, client: Ipv4Addr, proxy: SocketAddr) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(client.into(), 0))?;
         socket.set_recv_buffer_size(4096)?;
         let mut stream = socket.connect(proxy).await?;
         let begun = match self {
