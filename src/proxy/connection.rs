@@ -173,6 +173,14 @@ impl Connection {
             counts,
         }
     }
+    /// The same where nobody says who the client is, and what it says itself is not believed.
+    pub(super) fn unnamed(&self, worker: &Worker) -> Self {
+        let peer = SocketAddr::new(self.peer, 0);
+        let mut unnamed = Self::new(worker, peer, self.socket, self.counts.clone());
+        unnamed.trust = Trust::Untrusted;
+        unnamed
+    }
+
 
     pub(super) fn is_http2(&self) -> bool {
         self.speaks_http2.get()

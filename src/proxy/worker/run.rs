@@ -251,7 +251,12 @@ impl Worker {
         stream: &mut tokio::net::TcpStream,
     ) -> Option<Rc<Connection>> {
         match preamble::client(&sender, stream).await {
-            Ok(None) => Some(sender),
+            Ok(None) => {
+                // Whoever sends bytes on does not read them: what they say of the client is anybody's word.
+                let unnamed = Rc::new(sender.unnamed(self));
+                self.connections.borrow_mut().insert(number, unnamed.clone());
+                Some(unnamed)
+            }
             Ok(Some(client)) => {
                 let client = Connection::new(self, client, sender.socket, sender.counts.clone());
                 let client = self.admitted(client)?;
