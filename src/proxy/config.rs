@@ -77,7 +77,7 @@ pub struct Http2 {
     /// Requests that a client takes back before they have begun, and mistakes that cost it a stream; after so many the
     /// connection is closed.
     pub resets: usize,
-    /// Requests that a client takes back before they are answered, unless more have been answered.
+    /// Requests that a client takes back before they are answered, at once; of those, 50 are forgotten in a second.
     pub cancelled: u32,
     /// What a client may send ahead of the backend, in bytes: for each request, and in all.
     pub stream_window: u32,

@@ -3,6 +3,7 @@
 //! Why no timer for each connection: arming one costs more than looking at a thousand. A worker's tick looks at all of
 //! its connections and tells the late ones by [`Connection::tell`].
 
+mod cancelled;
 mod http1;
 mod http2;
 mod incoming;
@@ -33,6 +34,7 @@ use super::{
     worker::{Guest, Worker},
 };
 use crate::{route::Handshake, telemetry::metrics::sharded::Count};
+use cancelled::Cancelled;
 pub(super) use http2::Lane;
 pub(super) use incoming::Incoming;
 use io::ClientIo;
@@ -65,9 +67,7 @@ pub(super) struct Connection {
     since: Cell<Instant>,
     /// Requests under way: more than one is HTTP/2.
     requests: Cell<u32>,
-    /// Requests that were answered, and those that the client took back.
-    answered: Cell<u32>,
-    cancelled: Cell<u32>,
+    cancelled: Cancelled,
     /// The client has begun as HTTP/2 does.
     speaks_http2: Cell<bool>,
     said: Cell<Option<Word>>,
@@ -165,8 +165,7 @@ impl Connection {
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
             requests: Cell::new(0),
-            answered: Cell::new(0),
-            cancelled: Cell::new(0),
+            cancelled: Cancelled::new(worker.now()),
             speaks_http2: Cell::new(false),
             said: Cell::new(None),
             waker: RefCell::new(None),
@@ -211,18 +210,12 @@ impl Connection {
         self.requests.set(left);
         match end {
             End::Tunnel => return self.enter(Phase::Tunnel, now),
-            End::Answered => self.answered.set(self.answered.get().saturating_add(1)),
-            End::Cancelled => self.cancelled.set(self.cancelled.get().saturating_add(1)),
+            End::Answered => {}
+            End::Cancelled => self.cancelled.add(now),
         }
         if left == 0 {
             self.enter(Phase::Idle, now);
         }
-    }
-
-    /// Whether a client has taken back more requests than one that means well would.
-    fn is_abusive(&self, limits: &Limits) -> bool {
-        let cancelled = self.cancelled.get();
-        cancelled > limits.http2.cancelled && cancelled > self.answered.get()
     }
 
     fn enter(&self, phase: Phase, now: Instant) {
@@ -256,7 +249,7 @@ impl Connection {
 
     /// What to tell a client that takes longer than is allowed for what it should do now, and the limit that it missed.
     pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<(Word, &'static str)> {
-        if self.is_abusive(limits) {
+        if self.cancelled.level() > limits.http2.cancelled {
             return Some((Word::Abort, "resets"));
         }
         let elapsed = now.duration_since(self.since.get());

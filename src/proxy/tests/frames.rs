@@ -15,10 +15,14 @@ async fn start() -> (Proxy, Server) {
 
 /// Another client is served, and soon.
 async fn others_are_served(proxy: &Proxy) {
+    others_are_served_by(proxy, "/other", 200).await;
+}
+
+async fn others_are_served_by(proxy: &Proxy, path: &str, status: u16) {
     let mut other = Multi::connect(proxy.address).await;
     for _ in 0..5 {
         let started = tokio::time::Instant::now();
-        assert_eq!(other.get("/other").await.status, 200);
+        assert_eq!(other.get(path).await.status, status);
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
 }
@@ -193,6 +197,40 @@ async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
 #[tokio::test]
 async fn resets_that_a_client_provokes_close_the_connection() {
     let zero = |stream| frame(WINDOW, 0, stream, &0_u32.to_be_bytes());
+#[tokio::test]
+async fn answers_that_cost_nothing_do_not_pay_for_requests_that_are_reset() {
+    let server = Server::start(|mut client, _, _| async move {
+        client.request().await;
+        client.more().await;
+    })
+    .await;
+    let mut config = config();
+    config.limits.http2.cancelled = 20;
+    let proxy = Proxy::start(config, table(vec![("/reset", rule(backend(vec![endpoint(server.address)])))]));
+    let mut client = Frames::connect(&proxy).await;
+    let (cheap, reset) = (block(&getting("/nothing")), block(&getting("/reset")));
+    let mut stream = 1;
+    loop {
+        let mut pairs = Vec::new();
+        for _ in 0..2 {
+            pairs.extend(frame(HEADERS, WHOLE, stream, &cheap));
+            stream += 2;
+        }
+        let is_open = client.send(pairs).await
+            && client.send(frame(HEADERS, WHOLE, stream, &reset)).await
+            && client.settle().await
+            && client.send(frame(RESET, 0, stream, &8_u32.to_be_bytes())).await;
+        if !is_open {
+            break;
+        }
+        stream += 2;
+        assert!(stream < 100_000, "it never ends");
+    }
+    let cut = r#"portolan_limits_reached_total{limit="resets"}"#;
+    until("it is counted", || proxy.metric(cut) == Some(1.0)).await;
+    others_are_served_by(&proxy, "/nothing", 404).await;
+}
+
     let overflow = |stream| frame(WINDOW, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
     let head = |stream| frame(HEADERS, WHOLE, stream, &block(&getting("/")));
     let data = |stream| frame(DATA, END_STREAM, stream, b"x");

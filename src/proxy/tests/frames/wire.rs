@@ -76,6 +76,8 @@ pub(in crate::proxy::tests) fn posting(path: &str) -> Vec<(&str, &str)> {
 impl Frames {
     pub(in crate::proxy::tests) async fn connect(proxy: &Proxy) -> Self {
         let mut client = proxy.connect().await;
+        // What is sent in parts is not to wait for word of the first.
+        client.stream.set_nodelay(true).unwrap();
         client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         client.send(frame(SETTINGS, 0, 0, &[])).await;
         Self(client)
