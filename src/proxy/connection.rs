@@ -132,8 +132,8 @@ pub(super) enum End {
 enum Ended {
     Closed,
     Aborted,
-    /// What came is not HTTP.
-    Refused,
+    /// What came is not HTTP, or too much of it; it was answered so.
+    Refused(StatusCode),
     /// The client speaks HTTP/2.
     Other,
 }
@@ -172,6 +172,7 @@ impl Connection {
             counts,
         }
     }
+
     /// The same where nobody says who the client is, and what it says itself is not believed.
     pub(super) fn unnamed(&self, worker: &Worker) -> Self {
         let peer = SocketAddr::new(self.peer, 0);
@@ -179,7 +180,6 @@ impl Connection {
         unnamed.trust = Trust::Untrusted;
         unnamed
     }
-
 
     pub(super) fn is_http2(&self) -> bool {
         self.speaks_http2.get()
@@ -351,8 +351,8 @@ async fn serve_http2(worker: &Rc<Worker>, connection: &Rc<Connection>, io: Clien
     match ended {
         Ended::Aborted => {}
         Ended::Closed | Ended::Other => linger(connection, &mut io).await,
-        Ended::Refused => {
-            http::unreadable(worker, connection);
+        Ended::Refused(status) => {
+            http::unreadable(worker, connection, status);
             linger(connection, &mut io).await;
         }
     }

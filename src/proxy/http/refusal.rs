@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::fields::X_REQUEST_ID;
+use super::{fields::X_REQUEST_ID, head_size};
 use crate::{proxy::upstream::Failure, route::path::InvalidPath};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -25,7 +25,7 @@ pub(super) enum Refusal {
     Host(&'static str),
     #[error("{0}")]
     Path(InvalidPath),
-    #[error("the head has too many fields")]
+    #[error("the head has too many fields or bytes")]
     Fields,
     #[error("the length of the body is not one number")]
     Length,
@@ -155,6 +155,37 @@ impl Refusal {
             | Self::TryTimeout(_)
             | Self::Timeout(_)
             | Self::Unasked(_) => Side::Backend,
+        }
+    }
+
+    /// The limit that it is about, if there is one that is not counted where it bites.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Fields => Some(head_size::LIMIT),
+            Self::Crowded => Some("held"),
+            Self::Method
+            | Self::Host(_)
+            | Self::Path(_)
+            | Self::Length
+            | Self::Upgrade
+            | Self::Upload
+            | Self::Long(_)
+            | Self::NoListener
+            | Self::NoRoute(_)
+            | Self::Misdirected
+            | Self::InvalidRule(_)
+            | Self::InvalidBackend(_)
+            | Self::NoBackend
+            | Self::Rewritten
+            | Self::NoEndpoint(_)
+            | Self::Overloaded(_)
+            | Self::Full(_)
+            | Self::Unreachable(_)
+            | Self::Broken(_)
+            | Self::Switched
+            | Self::TryTimeout(_)
+            | Self::Timeout(_)
+            | Self::Unasked(_) => None,
         }
     }
 

@@ -105,9 +105,12 @@ async fn a_head_has_a_bound_of_fields_and_of_bytes() {
         let flags = if index == 4 { END_HEADERS } else { 0 };
         client.send(frame(CONTINUATION, flags, 1, &block(&[("x-long", &*long)]))).await;
     }
-    let fate = client.fate(1).await;
-    assert!(["answer", "goaway 11", "reset 11", "reset 1"].contains(&&*fate), "{fate}");
+    assert_eq!(client.fate(1).await, "answer", "431");
     assert!(server.heard().is_empty(), "{:?}", server.heard());
+    let counted = |series: &str| proxy.metric(series) == Some(2.0);
+    until("both are counted", || counted(r#"portolan_limits_reached_total{limit="head_size"}"#)).await;
+    let series = r#"portolan_http_requests_total{backend="",code="431",listener="",method="GET",route=""}"#;
+    until("both are counted as what the client got", || counted(series)).await;
 }
 
 #[tokio::test]
@@ -195,9 +198,6 @@ async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
 }
 
 #[tokio::test]
-async fn resets_that_a_client_provokes_close_the_connection() {
-    let zero = |stream| frame(WINDOW, 0, stream, &0_u32.to_be_bytes());
-#[tokio::test]
 async fn answers_that_cost_nothing_do_not_pay_for_requests_that_are_reset() {
     let server = Server::start(|mut client, _, _| async move {
         client.request().await;
@@ -231,6 +231,9 @@ async fn answers_that_cost_nothing_do_not_pay_for_requests_that_are_reset() {
     others_are_served_by(&proxy, "/nothing", 404).await;
 }
 
+#[tokio::test]
+async fn resets_that_a_client_provokes_close_the_connection() {
+    let zero = |stream| frame(WINDOW, 0, stream, &0_u32.to_be_bytes());
     let overflow = |stream| frame(WINDOW, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
     let head = |stream| frame(HEADERS, WHOLE, stream, &block(&getting("/")));
     let data = |stream| frame(DATA, END_STREAM, stream, b"x");
@@ -392,6 +395,8 @@ async fn streams_beyond_the_limit_are_refused_and_do_not_reach_the_backend() {
     }
     assert_eq!(client.fate(239).await, "reset 7");
     until("the others are there", || server.heard().len() == 100).await;
+    let counted = r#"portolan_limits_reached_total{limit="streams"}"#;
+    until("those that are refused are counted", || proxy.metric(counted) == Some(20.0)).await;
 }
 
 #[tokio::test]
