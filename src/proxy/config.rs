@@ -79,6 +79,10 @@ pub struct Http2 {
     pub resets: usize,
     /// Requests that a client takes back before they are answered, at once; of those, 50 are forgotten in a second.
     pub cancelled: u32,
+    /// What pieces of bodies that wait for the other side may cost beside their bytes: h2 takes 256 bytes for each, less
+    /// its length. Messages of 10 bytes that fill the window of a stream take 6.5 MB of it, those of 30 the window of the
+    /// connection 8 MB. Empty pieces are limited by h2 itself, to 100.
+    pub pieces: usize,
     /// What a client may send ahead of the backend, in bytes: for each request, and in all.
     pub stream_window: u32,
     pub window: u32,
@@ -171,6 +175,7 @@ impl Default for Http2 {
             fields: 200,
             resets: 50,
             cancelled: 200,
+            pieces: 8 << 20,
             stream_window: 256 << 10,
             window: 1 << 20,
             unread: Duration::from_secs(50),

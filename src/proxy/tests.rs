@@ -17,6 +17,7 @@ mod introduced;
 mod lifecycle;
 mod limits;
 mod mirrors;
+mod pieces;
 mod records;
 mod retries;
 mod sessions;

@@ -105,6 +105,7 @@ fn builder(limits: &Limits) -> server::Builder {
         .initial_window_size(http2.stream_window)
         .initial_connection_window_size(http2.window)
         .max_send_buffer_size(Lane::PIECE)
+        .data_frame_budget(http2.pieces)
         .enable_connect_protocol();
     builder
 }
@@ -190,7 +191,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
 
 // === impl Lent ===
 
-impl<I: AsyncRead + Unpin> AsyncRead for Lent<I> {
 impl<I> Lent<I> {
     /// Looks at what was written of `parts`.
     fn written(
@@ -212,6 +212,7 @@ impl<I> Lent<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> AsyncRead for Lent<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -169,6 +169,10 @@ impl Shared {
     const GIVEN_UP: (usize, Duration) = (1_000, Duration::from_secs(5));
     const STREAM_WINDOW: u32 = 256 << 10;
     const WINDOW: u32 = 100 * Self::STREAM_WINDOW;
+    /// What pieces of responses that wait for clients may cost beside their bytes: h2 takes 256 bytes for each, less its
+    /// length. All may wait with messages of 100 bytes, some with the smallest; clients that do not read must not cost
+    /// others their connection.
+    const PIECES: usize = 64 << 20;
 
     async fn start<S>(stream: S, tasks: &RefCell<Tasks>) -> Result<Rc<Self>, Failure>
     where
@@ -183,6 +187,7 @@ impl Shared {
             .max_frame_size(16 << 10)
             .max_header_list_size(64 << 10)
             .max_send_buffer_size(64 << 10)
+            .data_frame_budget(Self::PIECES)
             .max_concurrent_reset_streams(Self::GIVEN_UP.0)
             .reset_stream_duration(Self::GIVEN_UP.1)
             .max_local_error_reset_streams(Some(Self::MOST));

@@ -40,6 +40,8 @@ pub(in crate::proxy) struct Answered {
 
 impl Open {
     const WINDOW: u32 = 256 << 10;
+    /// Messages of 10 bytes that fill the window, as h2 counts them.
+    const PIECES: usize = 8 << 20;
 
     /// `None` where the endpoint does not take WebSockets so: it speaks HTTP/1 only, or has not announced it.
     pub(in crate::proxy) async fn connect(
@@ -66,7 +68,8 @@ impl Open {
             .initial_window_size(Self::WINDOW)
             .initial_connection_window_size(Self::WINDOW)
             .max_header_list_size(64 << 10)
-            .max_send_buffer_size(64 << 10);
+            .max_send_buffer_size(64 << 10)
+            .data_frame_budget(Self::PIECES);
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let mut pings = connection.ping_pong()?;
         endpoint.means.tasks.borrow_mut().spawn_local("upstream", async move {
