@@ -15,6 +15,7 @@ use std::{
     fs::OpenOptions,
     io::Write,
     net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -42,6 +43,7 @@ use crate::{
     runtime::{
         drain,
         live::{Live, live},
+        open_files,
         ready::{Guard, Ready},
         tasks::{Ended, Tasks},
     },
@@ -314,8 +316,27 @@ fn real_port(address: SocketAddr, before: Option<SocketAddr>) -> std::io::Result
     }
 }
 
+/// The limits that the data plane has with the files that it may open.
+fn limits(workers: NonZeroUsize) -> proxy::Limits {
+    let files = open_files::raise();
+    let usual = proxy::Limits::default();
+    let limits = usual.clone().within(files, workers);
+    if limits.connections < usual.connections {
+        tracing::warn!(
+            open_files = files,
+            of_clients = limits.connections,
+            to_endpoints = limits.endpoint_connections,
+            "each of the {workers} workers takes fewer connections than usual ({}), as the process may have few files \
+             open: raise its limit (`LimitNOFILE=` of systemd, `--ulimit nofile=` of Docker, `ulimit -n`)",
+            usual.connections,
+        );
+    }
+    limits
+}
+
 fn proxy_config(settings: &Settings) -> proxy::Config {
     proxy::Config {
+        limits: limits(settings.workers),
         workers: settings.workers,
         hold: settings.hold,
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -326,7 +347,6 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
         drain_delay: settings.drain_delay,
         drain_timeout: settings.drain_timeout,
         session_key: session_key::of_directory(settings.state_dir.as_deref()),
-        ..proxy::Config::default()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod drain;
 pub mod live;
 pub mod nest;
+pub mod open_files;
 pub mod private_socket;
 pub mod ready;
 pub mod reflect;

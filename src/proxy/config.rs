@@ -1,5 +1,8 @@
 //! What the data plane is told when it starts: plain values, each with its unit, reason and default.
 
+#[cfg(test)]
+mod tests;
+
 use std::{num::NonZeroUsize, time::Duration};
 
 use http::HeaderValue;
@@ -31,8 +34,10 @@ pub struct Config {
 /// Bounds, for each worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections of clients; more wait in the kernel's queue.
+    /// Open connections of clients; more wait in the kernel's queue. No client has more than three quarters.
     pub connections: usize,
+    /// Open connections to endpoints; beyond that, requests are refused. No client has more than three quarters.
+    pub endpoint_connections: usize,
     /// Head of a request, in bytes. The number of its fields is limited to 100.
     pub head_bytes: usize,
     /// From the first byte of a request to the end of its head, and from accepting to the first head.
@@ -72,8 +77,12 @@ pub struct Http2 {
     /// Requests that a client takes back before they have begun, and mistakes that cost it a stream; after so many the
     /// connection is closed.
     pub resets: usize,
-    /// Requests that a client takes back before they are answered, unless more have been answered.
+    /// Requests that a client takes back before they are answered, at once; of those, 50 are forgotten in a second.
     pub cancelled: u32,
+    /// What pieces of bodies that wait for the other side may cost beside their bytes: h2 takes 256 bytes for each, less
+    /// its length. Messages of 10 bytes that fill the window of a stream take 6.5 MB of it, those of 30 the window of the
+    /// connection 8 MB. Empty pieces are limited by h2 itself, to 100.
+    pub pieces: usize,
     /// What a client may send ahead of the backend, in bytes: for each request, and in all.
     pub stream_window: u32,
     pub window: u32,
@@ -108,6 +117,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16 << 10,
+            endpoint_connections: 64 << 10,
             head_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
@@ -125,6 +135,38 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What stays for documents, Docker, the admin API and health checks: an eighth, within these bounds.
+    const SPARE_FILES: std::ops::RangeInclusive<u64> = 48..=128;
+    /// A thread's own, and its share of the sockets that it listens on.
+    const FILES_OF_A_WORKER: u64 = 8;
+
+    /// Lowers the numbers of connections to what a process that may have so many files open has room for. A request over
+    /// HTTP/1 takes one connection on each side, so each side may have half.
+    #[must_use]
+    pub fn within(mut self, files: u64, workers: NonZeroUsize) -> Self {
+        let workers = workers.get() as u64;
+        let kept = (files / 8).clamp(*Self::SPARE_FILES.start(), *Self::SPARE_FILES.end()).min(files / 2);
+        let share = ((files - kept) / workers).saturating_sub(Self::FILES_OF_A_WORKER);
+        // Nothing works with less than this, whatever the system says.
+        let share = usize::try_from(share).unwrap_or(usize::MAX).max(2);
+        self.connections = self.connections.min(share / 2);
+        self.endpoint_connections = self.endpoint_connections.min(share - self.connections);
+        self
+    }
+
+    /// Three quarters: many may share an address whom nobody has named as a trusted proxy (a network's gateway, Docker's own
+    /// proxy, the mesh of a Swarm), and a quarter is enough for others to be served.
+    pub(super) fn connections_of_a_client(&self) -> usize {
+        (self.connections - self.connections / 4).max(1)
+    }
+
+    /// The same share, counted on its own: one connection of HTTP/2 has many requests at a time.
+    pub(super) fn endpoint_connections_of_a_client(&self) -> usize {
+        (self.endpoint_connections - self.endpoint_connections / 4).max(1)
+    }
+}
+
 // === impl Http2 ===
 
 impl Default for Http2 {
@@ -134,6 +176,7 @@ impl Default for Http2 {
             fields: 200,
             resets: 50,
             cancelled: 200,
+            pieces: 8 << 20,
             stream_window: 256 << 10,
             window: 1 << 20,
             unread: Duration::from_secs(50),

@@ -3,6 +3,7 @@
 //! Why no timer for each connection: arming one costs more than looking at a thousand. A worker's tick looks at all of
 //! its connections and tells the late ones by [`Connection::tell`].
 
+mod cancelled;
 mod http1;
 mod http2;
 mod incoming;
@@ -31,9 +32,10 @@ use super::{
     http1::fields::write_number,
     tls::{self, Spoken},
     upgrade::Tunnel,
-    worker::Worker,
+    worker::{Guest, Worker},
 };
 use crate::{route::Handshake, telemetry::metrics::sharded::Count};
+use cancelled::Cancelled;
 pub(super) use http2::Lane;
 pub(super) use incoming::Incoming;
 use interim::Interim;
@@ -54,6 +56,8 @@ pub(super) struct Connection {
     pub(super) handshake: OnceCell<Handshake>,
     /// Whether the peer's word about the client is believed.
     pub(super) trust: Trust,
+    /// Its place among the connections of its client; absent for those who stand for many.
+    pub(super) guest: OnceCell<Guest>,
     /// Bytes that follow are not HTTP any more: this connection cannot be kept for another request.
     pub(super) opaque: Cell<bool>,
     /// What this connection becomes when the answer was a switch of protocols.
@@ -65,9 +69,7 @@ pub(super) struct Connection {
     since: Cell<Instant>,
     /// Requests under way: more than one is HTTP/2.
     requests: Cell<u32>,
-    /// Requests that were answered, and those that the client took back.
-    answered: Cell<u32>,
-    cancelled: Cell<u32>,
+    cancelled: Cancelled,
     /// The client has begun as HTTP/2 does.
     speaks_http2: Cell<bool>,
     said: Cell<Option<Word>>,
@@ -132,8 +134,8 @@ pub(super) enum End {
 enum Ended {
     Closed,
     Aborted,
-    /// What came is not HTTP.
-    Refused,
+    /// What came is not HTTP, or too much of it; it was answered so.
+    Refused(StatusCode),
     /// The client speaks HTTP/2.
     Other,
 }
@@ -157,6 +159,7 @@ impl Connection {
             scheme: if worker.is_secure(&socket) { "https" } else { "http" },
             handshake: OnceCell::new(),
             trust: if is_trusted { Trust::Trusted } else { Trust::Untrusted },
+            guest: OnceCell::new(),
             opaque: Cell::new(false),
             tunnel: RefCell::new(None),
             interim: Interim::default(),
@@ -164,13 +167,20 @@ impl Connection {
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(worker.now()),
             requests: Cell::new(0),
-            answered: Cell::new(0),
-            cancelled: Cell::new(0),
+            cancelled: Cancelled::new(worker.now()),
             speaks_http2: Cell::new(false),
             said: Cell::new(None),
             waker: RefCell::new(None),
             counts,
         }
+    }
+
+    /// The same where nobody says who the client is, and what it says itself is not believed.
+    pub(super) fn unnamed(&self, worker: &Worker) -> Self {
+        let peer = SocketAddr::new(self.peer, 0);
+        let mut unnamed = Self::new(worker, peer, self.socket, self.counts.clone());
+        unnamed.trust = Trust::Untrusted;
+        unnamed
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -202,18 +212,12 @@ impl Connection {
         self.requests.set(left);
         match end {
             End::Tunnel => return self.enter(Phase::Tunnel, now),
-            End::Answered => self.answered.set(self.answered.get().saturating_add(1)),
-            End::Cancelled => self.cancelled.set(self.cancelled.get().saturating_add(1)),
+            End::Answered => {}
+            End::Cancelled => self.cancelled.add(now),
         }
         if left == 0 {
             self.enter(Phase::Idle, now);
         }
-    }
-
-    /// Whether a client has taken back more requests than one that means well would.
-    fn is_abusive(&self, limits: &Limits) -> bool {
-        let cancelled = self.cancelled.get();
-        cancelled > limits.http2.cancelled && cancelled > self.answered.get()
     }
 
     fn enter(&self, phase: Phase, now: Instant) {
@@ -247,7 +251,7 @@ impl Connection {
 
     /// What to tell a client that takes longer than is allowed for what it should do now, and the limit that it missed.
     pub(super) fn late(&self, now: Instant, limits: &Limits) -> Option<(Word, &'static str)> {
-        if self.is_abusive(limits) {
+        if self.cancelled.level() > limits.http2.cancelled {
             return Some((Word::Abort, "resets"));
         }
         let elapsed = now.duration_since(self.since.get());
@@ -366,8 +370,8 @@ async fn serve_http2(worker: &Rc<Worker>, connection: &Rc<Connection>, io: Clien
     match ended {
         Ended::Aborted => {}
         Ended::Closed | Ended::Other => linger(connection, &mut io).await,
-        Ended::Refused => {
-            http::unreadable(worker, connection);
+        Ended::Refused(status) => {
+            http::unreadable(worker, connection, status);
             linger(connection, &mut io).await;
         }
     }

@@ -10,6 +10,7 @@ mod early;
 mod fields;
 mod filters;
 mod forward;
+mod head_size;
 mod kept;
 mod message;
 mod mirror;
@@ -30,7 +31,7 @@ use super::{
     connection::{Connection, Incoming, Lane},
     received::Received,
     upstream::Exchange,
-    worker::{Routed, Unrouted, Worker},
+    worker::{Guest, Routed, Unrouted, Worker},
 };
 use crate::{
     model::{HttpFilter, HttpMatch},
@@ -63,6 +64,8 @@ struct Asked<'a> {
     head: &'a Parts,
     target: Target,
     client: &'a Client,
+    /// Absent where the connection is of one who stands for many.
+    guest: Option<&'a Guest>,
     /// Absent where there is no body.
     upload: Option<Rc<Upload>>,
     wants: Wants,
@@ -133,6 +136,7 @@ pub(super) async fn answer(
                 head: &head,
                 target,
                 client: &client,
+                guest: connection.guest.get(),
                 upload,
                 wants,
                 random,
@@ -157,6 +161,9 @@ pub(super) async fn answer(
     let mut reply = match answer {
         Ok(answer) => respond(answer, record),
         Err(refusal) => {
+            if let Some(limit) = refusal.limit() {
+                worker.metrics.limits(limit).add(1);
+            }
             let mut reply = refuse(&refusal, &head.headers, &client.request_id.value(), record);
             if fields::may_know(&client, connection.trust, &worker.config.trusted_proxies) {
                 reply.head.headers_mut().insert(fields::PORTOLAN_REASON.clone(), refusal.reason());
@@ -197,6 +204,9 @@ fn check(
 }
 
 fn check_http2(worker: &Worker, head: &mut Parts, incoming: Incoming) -> Result<Checked, Refusal> {
+    if head_size::of(head) > worker.config.limits.head_bytes {
+        return Err(Refusal::Fields);
+    }
     let wants = adopt::adopt(head, worker.config.limits.http2.fields)?;
     let target = Target::of(head)?;
     check::complete(head);
@@ -450,14 +460,20 @@ fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Re
     Reply { head: Received::new(head.status, head.headers), body: Body::page(page, record) }
 }
 
-/// Takes note of a request that could not even be read; it was answered with 400 or 431 already.
-pub(super) fn unreadable(worker: &Worker, connection: &Connection) {
-    worker.no_series().count(&worker.metrics, StatusCode::BAD_REQUEST.as_u16(), "OTHER");
-    worker.log_unreadable(connection.peer);
+/// Takes note of a request that could not even be read, and was answered so.
+pub(super) fn unreadable(worker: &Worker, connection: &Connection, status: StatusCode) {
+    let reason = if status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        worker.metrics.limits(head_size::LIMIT).add(1);
+        "client: the head has too many fields or bytes"
+    } else {
+        "client: the request is not valid HTTP"
+    };
+    worker.no_series().count(&worker.metrics, status.as_u16(), "OTHER");
+    worker.log_unreadable(connection.peer, (status, reason));
 }
 
 impl Worker {
-    fn log_unreadable(&self, client: IpAddr) {
+    fn log_unreadable(&self, client: IpAddr, (status, reason): (StatusCode, &str)) {
         if !self.is_logging() {
             return;
         }
@@ -470,7 +486,7 @@ impl Worker {
             host: b"",
             path: b"-",
             protocol: "-",
-            status: StatusCode::BAD_REQUEST.as_u16(),
+            status: status.as_u16(),
             bytes_in: 0,
             bytes_out: 0,
             duration: std::time::Duration::ZERO,
@@ -480,7 +496,7 @@ impl Worker {
             rule: &none,
             backend: &none,
             endpoint: &none,
-            reason: "client: the request is not valid HTTP",
+            reason,
             user_agent: b"",
             referer: b"",
         });

@@ -11,6 +11,7 @@ mod fleet;
 mod http1;
 pub(super) mod introduction;
 mod multiplex;
+mod seats;
 mod shares;
 mod stir;
 mod stream;
@@ -50,6 +51,7 @@ use http1::Own;
 #[cfg(any(test, fuzzing))]
 pub(super) use http1::read_answer;
 use multiplex::Ticket;
+use seats::Seats;
 use shares::Shares;
 use stir::Stir;
 pub(super) use stream::Stream;
@@ -63,16 +65,11 @@ pub(super) use wide::Open;
 pub(super) struct Upstreams {
     endpoints: RefCell<BTreeMap<Identity, Rc<Endpoint>>>,
     turns: RefCell<BTreeMap<Arc<str>, Rc<Cell<u64>>>>,
-    /// Told when something happens on a connection that waits.
-    stirred: Arc<Notify>,
-    /// The connections that are shared.
-    tasks: Rc<RefCell<Tasks>>,
+    means: Means,
     fleet: Arc<Fleet>,
     /// This worker's number.
     worker: usize,
     noticed: RefCell<Noticed>,
-    /// Where this worker's connections read to.
-    pub(super) room: Rc<Room>,
 }
 
 /// What lasts of an endpoint as long as its identity does.
@@ -99,8 +96,18 @@ pub(super) struct Endpoint {
     shared: multiplex::Pool,
     /// It has been found not to take WebSockets over HTTP/2.
     is_narrow: Cell<bool>,
+    means: Means,
+}
+
+/// What all endpoints of a worker share.
+#[derive(Clone, Default)]
+struct Means {
+    /// Told when something happens on a connection that waits.
+    stirred: Arc<Notify>,
+    /// The connections that are shared.
     tasks: Rc<RefCell<Tasks>>,
-    /// Where its connections read to.
+    seats: Rc<Seats>,
+    /// Where connections read to.
     room: Rc<Room>,
 }
 
@@ -166,8 +173,15 @@ pub(super) struct Picked<'b> {
 // === impl Upstreams ===
 
 impl Upstreams {
-    pub(super) fn new(fleet: Arc<Fleet>, worker: usize) -> Self {
-        Self { fleet, worker, ..Self::default() }
+    /// With at most so many connections to endpoints.
+    pub(super) fn new(fleet: Arc<Fleet>, worker: usize, connections: usize) -> Self {
+        let means = Means { seats: Rc::new(Seats::new(connections)), ..Means::default() };
+        Self { means, fleet, worker, ..Self::default() }
+    }
+
+    /// Where this worker's connections read to.
+    pub(super) fn room(&self) -> &Rc<Room> {
+        &self.means.room
     }
 
     /// A backend for a listener that shows its endpoints this certificate.
@@ -193,7 +207,7 @@ impl Upstreams {
         let slot = |(index, endpoint): (usize, &route::Endpoint)| {
             let identity = endpoint.identity(client);
             let state = endpoints.entry(identity).or_insert_with_key(|identity| {
-                Rc::new(Endpoint::new(identity, limits.pool_idle, (&self.stirred, &self.tasks, &self.room)))
+                Rc::new(Endpoint::new(identity, limits.pool_idle, &self.means))
             });
             state.keeping.set(keeping);
             state.is_gone.set(false);
@@ -235,7 +249,7 @@ impl Upstreams {
 
     /// Pends until something happens on a connection that waits. Loses nothing when it is dropped.
     pub(super) async fn stirred(&self) {
-        self.stirred.notified().await;
+        self.means.stirred.notified().await;
     }
 
     /// Closes what has been closed at the other end since it was last asked.
@@ -249,7 +263,7 @@ impl Upstreams {
 
     /// A task of a shared connection that has ended.
     pub(super) fn try_ended(&self) -> Option<Ended> {
-        self.tasks.borrow_mut().try_ended()
+        self.means.tasks.borrow_mut().try_ended()
     }
 
     /// Gives up opening connections to what is not in `table`: a container that is gone is not waited for, its requests
@@ -284,14 +298,10 @@ impl Upstreams {
 // === impl Endpoint ===
 
 impl Endpoint {
-    fn new(
-        identity: &Identity,
-        most_idle: usize,
-        (told, tasks, room): (&Arc<Notify>, &Rc<RefCell<Tasks>>, &Rc<Room>),
-    ) -> Self {
-        let stir = Arc::new(Stir::new(told));
+    fn new(identity: &Identity, most_idle: usize, means: &Means) -> Self {
+        let stir = Arc::new(Stir::new(&means.stirred));
         let waker = stir.clone().into();
-        let (shared, tasks, keeping) = (multiplex::Pool::default(), tasks.clone(), Cell::default());
+        let (shared, keeping) = (multiplex::Pool::default(), Cell::default());
         let (address, tls) = identity;
         Self {
             address: address.clone(),
@@ -309,26 +319,27 @@ impl Endpoint {
             is_doubted: Cell::new(true),
             shared,
             is_narrow: Cell::new(false),
-            tasks,
-            room: room.clone(),
+            means: means.clone(),
         }
     }
 
     /// A socket, with TLS where it is wanted: nothing is ever sent without it then.
-    async fn connect(&self, protocol: Protocol, introduction: &[u8]) -> io::Result<Stream> {
+    async fn connect(&self, protocol: Protocol, introduction: &[u8]) -> Result<Stream, Failure> {
         let secure = match &self.secure {
             None => None,
             Some(Ok(connector)) => Some((connector, protocol)),
-            Some(Err(why)) => return Err(io::Error::other(why.clone())),
+            Some(Err(why)) => return Err(Failure::Connect(io::Error::other(why.clone()))),
         };
+        let seat = self.means.seats.take().ok_or(Failure::Full)?;
         // Made before anything is awaited: a table that comes in between is not missed.
         let left = self.left.notified();
         let _opening = Opening::new(&self.opening);
-        tokio::select! {
+        let stream = tokio::select! {
             biased;
             stream = Stream::connect(&self.address, secure, introduction) => stream,
             () = left => Err(io::Error::other("it left the table meanwhile")),
-        }
+        };
+        stream.map(|stream| stream.seated(seat)).map_err(Failure::Connect)
     }
 
     /// With the scheme that is true of its connection.

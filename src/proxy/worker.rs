@@ -1,6 +1,7 @@
 //! One thread of the data plane: what its connections share, and nobody else.
 
 mod cache;
+mod clients;
 mod date;
 mod random;
 mod run;
@@ -35,6 +36,8 @@ use crate::{
 };
 use cache::Cache;
 pub(super) use cache::{Choice, Routed, Rule, Series, Unrouted};
+use clients::Clients;
+pub(super) use clients::{Guest, Lease};
 use date::Date;
 use random::Random;
 pub use run::Drained;
@@ -64,6 +67,7 @@ pub(super) struct Worker {
     /// By number of arrival.
     connections: RefCell<std::collections::BTreeMap<u64, Rc<Connection>>>,
     arrivals: Cell<u64>,
+    clients: Rc<Clients>,
     /// Told when a connection ends.
     left: Notify,
     tasks: RefCell<Tasks>,
@@ -94,7 +98,7 @@ impl Worker {
             now: Cell::new(Instant::now()),
             cache: RefCell::new(Cache::new(&metrics)),
             date: RefCell::new(Date::now()),
-            upstreams: Upstreams::new(fleet, number),
+            upstreams: Upstreams::new(fleet, number, config.limits.endpoint_connections),
             budgets: Budgets::default(),
             terminator,
             mirrored: Cell::new(0),
@@ -104,6 +108,7 @@ impl Worker {
             access: access.map(RefCell::new),
             connections: RefCell::default(),
             arrivals: Cell::new(0),
+            clients: Clients::new(&config.limits),
             left: Notify::new(),
             tasks: RefCell::default(),
             is_leaving: Cell::new(false),

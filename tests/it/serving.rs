@@ -6,6 +6,7 @@ mod backend_tls;
 mod bombs;
 mod failures;
 mod filters;
+mod greed;
 mod health;
 pub(crate) mod life;
 mod policies;

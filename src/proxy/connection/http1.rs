@@ -48,6 +48,8 @@ pub(super) struct Wire {
     /// The client sends its body when it is told to.
     owes_continue: bool,
     output: Output,
+    /// What was answered to what is no request.
+    refused: StatusCode,
     /// No request is read after this one.
     is_last: bool,
 }
@@ -84,8 +86,8 @@ pub(super) async fn serve(
             }
             None => super::linger(connection, &mut io).await,
         },
-        Ended::Refused => {
-            http::unreadable(worker, connection);
+        Ended::Refused(status) => {
+            http::unreadable(worker, connection, status);
             super::linger(connection, &mut io).await;
         }
     }
@@ -166,11 +168,12 @@ impl Wire {
         Self {
             worker: worker.clone(),
             io,
-            input: Input::new(&worker.upstreams.room),
+            input: Input::new(worker.upstreams.room()),
             seen: 0,
             upload: Decoder::none(),
             owes_continue: false,
             output: Output::default(),
+            refused: StatusCode::BAD_REQUEST,
             is_last: false,
         }
     }
@@ -190,7 +193,7 @@ impl Wire {
             if !self.output.is_done() {
                 return self
                     .poll_flush(connection, cx)
-                    .map(|result| Err(result.err().unwrap_or(Ended::Refused)));
+                    .map(|result| Err(result.err().unwrap_or(Ended::Refused(self.refused))));
             }
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(1..)) => {}
@@ -213,6 +216,7 @@ impl Wire {
 
     /// Says that what came is no request.
     fn refuse(&mut self, status: StatusCode) {
+        self.refused = status;
         self.input.bytes.clear();
         self.seen = 0;
         let asked = Asked { version: Version::HTTP_11, is_head: false, keeps: Keeps::Closes };

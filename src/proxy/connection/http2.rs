@@ -5,6 +5,7 @@
 
 mod alive;
 mod lane;
+mod refusals;
 mod stream;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use ::http::StatusCode;
 use bytes::Bytes;
 use h2::{Reason, server};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +30,7 @@ use super::{
 use crate::runtime::nest::{Nest, Starter};
 use alive::KeepAlive;
 pub(in crate::proxy) use lane::Lane;
+use refusals::Refusals;
 pub(super) use stream::Coming;
 
 /// A connection, from the client's preface to its end.
@@ -51,6 +54,8 @@ enum State<I> {
 struct Lent<I> {
     io: Rc<RefCell<I>>,
     heard: Rc<Cell<bool>>,
+    worker: Rc<Worker>,
+    refusals: Refusals,
 }
 
 /// Serves HTTP/2 on any stream, from the client's preface on: for cleartext with prior knowledge, and for `h2` chosen by
@@ -89,7 +94,8 @@ fn builder(limits: &Limits) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .max_concurrent_streams(http2.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        // What is longer than allowed and not longer than this is refused by us, who count it and log it.
+        .max_header_list_size(u32::try_from(2 * limits.head_bytes).unwrap_or(u32::MAX))
         .header_table_size(4 << 10)
         .max_frame_size(16 << 10)
         .max_pending_accept_reset_streams(http2.resets)
@@ -99,6 +105,7 @@ fn builder(limits: &Limits) -> server::Builder {
         .initial_window_size(http2.stream_window)
         .initial_connection_window_size(http2.window)
         .max_send_buffer_size(Lane::PIECE)
+        .data_frame_budget(http2.pieces)
         .enable_connect_protocol();
     builder
 }
@@ -106,8 +113,14 @@ fn builder(limits: &Limits) -> server::Builder {
 // === impl Ended ===
 
 impl Ended {
-    fn of(error: &h2::Error) -> Self {
-        if error.is_go_away() && error.is_library() { Self::Refused } else { Self::Closed }
+    fn of(error: &h2::Error, worker: &Worker) -> Self {
+        if !error.is_go_away() || !error.is_library() {
+            return Self::Closed;
+        }
+        if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+            worker.metrics.limits("frames").add(1);
+        }
+        Self::Refused(StatusCode::BAD_REQUEST)
     }
 }
 
@@ -116,7 +129,7 @@ impl Ended {
 impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
     fn new(worker: &Rc<Worker>, connection: &Rc<Connection>, starter: Starter, io: Rc<RefCell<I>>) -> Self {
         let heard = Rc::<Cell<bool>>::default();
-        let lent = Lent { io, heard: heard.clone() };
+        let lent = Lent { io, heard: heard.clone(), worker: worker.clone(), refusals: Refusals::default() };
         Self {
             worker: worker.clone(),
             connection: connection.clone(),
@@ -141,7 +154,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
             match &mut self.state {
                 State::Begins(beginning) => match ready!(Pin::new(beginning).poll(cx)) {
                     Ok(serving) => self.begin(serving),
-                    Err(error) => return Poll::Ready(Ended::of(&error)),
+                    Err(error) => return Poll::Ready(Ended::of(&error, &self.worker)),
                 },
                 State::Serves(serving, alive) => {
                     if let Some(alive) = alive
@@ -157,7 +170,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
                             let (worker, connection) = (self.worker.clone(), self.connection.clone());
                             self.starter.start(stream::serve(worker, connection, asked));
                         }
-                        Some(Err(error)) => return Poll::Ready(Ended::of(&error)),
+                        Some(Err(error)) => return Poll::Ready(Ended::of(&error, &self.worker)),
                         None => return Poll::Ready(Ended::Closed),
                     }
                 }
@@ -178,6 +191,27 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
 
 // === impl Lent ===
 
+impl<I> Lent<I> {
+    /// Looks at what was written of `parts`.
+    fn written(
+        &mut self,
+        parts: &[io::IoSlice<'_>],
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Poll::Ready(Ok(mut left)) = written else { return written };
+        let mut refused = 0;
+        for part in parts {
+            let taken = part.len().min(left);
+            refused += self.refusals.count(&part[..taken]);
+            left -= taken;
+        }
+        if refused > 0 {
+            self.worker.metrics.limits("streams").add(refused);
+        }
+        written
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Lent<I> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -195,7 +229,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Lent<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Lent<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io.borrow_mut()).poll_write(cx, bytes)
+        let written = Pin::new(&mut *self.io.borrow_mut()).poll_write(cx, bytes);
+        self.get_mut().written(&[io::IoSlice::new(bytes)], written)
     }
 
     fn poll_write_vectored(
@@ -203,7 +238,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Lent<I> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io.borrow_mut()).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut *self.io.borrow_mut()).poll_write_vectored(cx, parts);
+        self.get_mut().written(parts, written)
     }
 
     fn is_write_vectored(&self) -> bool {

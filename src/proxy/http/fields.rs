@@ -146,25 +146,51 @@ fn te_trailers(headers: &HeaderMap) -> bool {
 }
 
 fn strip_connection(headers: &mut HeaderMap) {
-    let named = named(headers);
+    let one_hop = named(headers);
     headers.remove(header::CONNECTION);
-    for name in named {
+    let fields = match one_hop {
+        Named::These(fields) => fields,
+        Named::TooMany => headers.keys().filter(|name| !is_protected(name)).cloned().collect(),
+    };
+    for name in fields {
         headers.remove(name);
     }
 }
 
+/// The fields that are for one hop.
+#[derive(Debug)]
+pub(super) enum Named {
+    These(Vec<HeaderName>),
+    /// More than anybody means: none goes on that could be among them.
+    TooMany,
+}
+
+/// Options that are looked at. No head that we take has so many fields, and each of these is compared with each of those.
+const MOST_NAMED: usize = 128;
+
 /// The fields that `Connection` names as being for one hop, but for those that nobody can take away.
-pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(super) fn named(headers: &HeaderMap) -> Named {
     let is_usual = |option: &[u8]| {
         option.eq_ignore_ascii_case(b"keep-alive")
             || option.eq_ignore_ascii_case(b"close")
             || option.eq_ignore_ascii_case(b"upgrade")
     };
-    options(headers)
+    let names: Vec<HeaderName> = options(headers)
         .filter(|option| !is_usual(option))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| !is_protected(name))
-        .collect()
+        .take(MOST_NAMED + 1)
+        .collect();
+    if names.len() > MOST_NAMED { Named::TooMany } else { Named::These(names) }
+}
+
+impl Named {
+    fn contains(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::These(names) => names.contains(name),
+            Self::TooMany => !is_protected(name),
+        }
+    }
 }
 
 /// What a client cannot take away by naming it in `Connection`.
@@ -230,7 +256,11 @@ impl<'a> Onward<'a> {
 
     /// Each field that goes on.
     pub(super) fn each(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
-        let named = if self.given.contains_key(header::CONNECTION) { named(self.given) } else { Vec::new() };
+        let named = if self.given.contains_key(header::CONNECTION) {
+            named(self.given)
+        } else {
+            Named::These(Vec::new())
+        };
         for (name, value) in self.given {
             if self.goes_on(name) && !named.contains(name) {
                 put(name, value);

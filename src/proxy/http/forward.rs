@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     Asked, Wants,
     message::{Message, Outgoing},
-    refusal::{Refusal, Side},
+    refusal::{Refusal, Side, Whose},
     retry::{Budget, Retries},
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
             Ask, Backend, Crowded, Endpoint, Exchange, Failed as FailedRequest, Failure, Outcome, Picked,
             Protocol, Slot, Visit,
         },
-        worker::Worker,
+        worker::{Lease, Worker},
     },
     route::{Address, Rule},
 };
@@ -256,9 +256,10 @@ pub(super) async fn attempt(
     asked: &Asked<'_>,
     outgoing: &Outgoing<'_>,
 ) -> Result<(Received, Exchange), Failed> {
+    let lease = lease(worker, slot, asked).map_err(Failed::Final)?;
     tries.try_started = Instant::now();
     let deadline = tries.deadline();
-    let visit = Visit::new(&slot.endpoint, place);
+    let visit = Visit::leased(&slot.endpoint, place, lease);
     // Pinned here: a future of this size is not to be moved.
     let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
     let result = within(deadline, sending).await;
@@ -287,12 +288,24 @@ pub(super) async fn attempt(
     })
 }
 
-/// What a try says of the endpoint, if anything: a client that breaks off says nothing.
+/// The client's right to a connection of its own, where the request needs one.
+fn lease(worker: &Worker, slot: &Slot, asked: &Asked<'_>) -> Result<Option<Lease>, Refusal> {
+    let is_shared = slot.protocol() == Protocol::Http2 && asked.wants == Wants::Http;
+    let Some(guest) = asked.guest.filter(|_| !is_shared) else { return Ok(None) };
+    let lease = guest.lease();
+    if lease.is_none() {
+        worker.metrics.limits("endpoint_connections_per_client").add(1);
+    }
+    lease.map(Some).ok_or(Refusal::Full(Whose::Client))
+}
+
+/// What a try says of the endpoint, if anything: a client that breaks off says nothing, nor does a limit of ours.
 fn outcome<E>(result: &Result<(Received, E), Failed>) -> Option<Outcome> {
     match result {
         Ok((response, _)) if response.status.is_server_error() => Some(Outcome::Bad),
         Ok(_) => Some(Outcome::Good),
         Err(Failed::Again { .. } | Failed::TooLong) => Some(Outcome::Bad),
+        Err(Failed::Final(Refusal::Full(_))) => None,
         Err(Failed::Final(refusal)) => (refusal.side() == Side::Backend).then_some(Outcome::Bad),
     }
 }
@@ -321,11 +334,7 @@ async fn send(
     };
     let make = || Message::new(asked, outgoing, &slot.name);
     let sending = std::pin::pin!(over(worker, (slot, protocol), &introduction, make));
-    sending.await.map_err(|unanswered| match unanswered {
-        Unanswered::Unsent(failure) => Failed::Again { failure, sent: Sent::Nothing },
-        Unanswered::Broken(failure) => asked.judge(failure),
-        Unanswered::Unmade(refusal) => Failed::Final(refusal),
-    })
+    sending.await.map_err(|unanswered| unanswered.judged(asked))
 }
 
 /// Why a request has no answer.
@@ -350,9 +359,16 @@ pub(super) async fn over<'m>(
     let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {
         Some(exchange) => Ok(exchange),
         // In a box: few requests need one, and all would have room for it.
-        None => Box::pin(Exchange::connect(&slot.endpoint, protocol, limits, introduction)).await,
+        None => {
+            Box::pin(async {
+                worker.upstreams.make_room().await;
+                Exchange::connect(&slot.endpoint, protocol, limits, introduction).await
+            })
+            .await
+        }
     };
-    let mut exchange = connect().await.map_err(Unanswered::Unsent)?;
+    let unopened = |failure| unopened(worker, failure);
+    let mut exchange = connect().await.map_err(unopened)?;
     let mut message = make().map_err(Unanswered::Unmade)?;
     loop {
         let is_reused = exchange.is_reused();
@@ -360,9 +376,35 @@ pub(super) async fn over<'m>(
             Ok(response) => return Ok((response, exchange)),
             // An old connection that was closed meanwhile: the next one, until a fresh one.
             Err(Failure::NotSent) if is_reused => {
-                exchange = connect().await.map_err(Unanswered::Unsent)?;
+                exchange = connect().await.map_err(unopened)?;
             }
             Err(failure) => return Err(Unanswered::Broken(failure)),
+        }
+    }
+}
+
+/// Why there is no connection. Another endpoint would not help where there is no room for any.
+fn unopened(worker: &Worker, failure: Failure) -> Unanswered {
+    match failure {
+        Failure::Full => {
+            worker.metrics.limits("endpoint_connections").add(1);
+            Unanswered::Unmade(Refusal::Full(Whose::Worker))
+        }
+        Failure::Connect(_)
+        | Failure::ConnectTimeout
+        | Failure::NotSent
+        | Failure::Refused(_)
+        | Failure::Broken(_)
+        | Failure::Invalid(_) => Unanswered::Unsent(failure),
+    }
+}
+
+impl Unanswered {
+    fn judged(self, asked: &Asked<'_>) -> Failed {
+        match self {
+            Self::Unsent(failure) => Failed::Again { failure, sent: Sent::Nothing },
+            Self::Broken(failure) => asked.judge(failure),
+            Self::Unmade(refusal) => Failed::Final(refusal),
         }
     }
 }
@@ -383,7 +425,8 @@ impl Asked<'_> {
             | Failure::Broken(_)
             | Failure::Invalid(_)
             | Failure::Connect(_)
-            | Failure::ConnectTimeout => Failed::Final(Refusal::Broken(failure)),
+            | Failure::ConnectTimeout
+            | Failure::Full => Failed::Final(Refusal::Broken(failure)),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::fields::X_REQUEST_ID;
+use super::{fields::X_REQUEST_ID, head_size};
 use crate::{proxy::upstream::Failure, route::path::InvalidPath};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -25,7 +25,7 @@ pub(super) enum Refusal {
     Host(&'static str),
     #[error("{0}")]
     Path(InvalidPath),
-    #[error("the head has too many fields")]
+    #[error("the head has too many fields or bytes")]
     Fields,
     #[error("a field is not valid: its name holds a quote, or its value begins or ends with a blank")]
     Field,
@@ -61,6 +61,11 @@ pub(super) enum Refusal {
     Crowded,
     #[error("every endpoint has as many requests as `maxPerEndpoint` allows, and {0}")]
     Overloaded(&'static str),
+    /// It is our limit, and no fault of the backend's.
+    #[error(
+        "{0} as many connections to endpoints as the limit of open files has room for: raise it (`LimitNOFILE`, `ulimit -n`)"
+    )]
+    Full(Whose),
     #[error("{0}")]
     Unreachable(Failure),
     #[error("{0}")]
@@ -82,6 +87,13 @@ pub(super) enum Side {
     Client,
     Configuration,
     Backend,
+}
+
+/// Of whom there are too many connections to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Worker,
+    Client,
 }
 
 /// The forms that a page comes in.
@@ -108,7 +120,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Full(_) | Self::Unasked(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
@@ -139,12 +151,45 @@ impl Refusal {
             Self::NoEndpoint(_)
             | Self::Crowded
             | Self::Overloaded(_)
+            | Self::Full(_)
             | Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Switched
             | Self::TryTimeout(_)
             | Self::Timeout(_)
             | Self::Unasked(_) => Side::Backend,
+        }
+    }
+
+    /// The limit that it is about, if there is one that is not counted where it bites.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Fields => Some(head_size::LIMIT),
+            Self::Crowded => Some("held"),
+            Self::Method
+            | Self::Host(_)
+            | Self::Path(_)
+            | Self::Field
+            | Self::Length
+            | Self::Upgrade
+            | Self::Upload
+            | Self::Long(_)
+            | Self::NoListener
+            | Self::NoRoute(_)
+            | Self::Misdirected
+            | Self::InvalidRule(_)
+            | Self::InvalidBackend(_)
+            | Self::NoBackend
+            | Self::Rewritten
+            | Self::NoEndpoint(_)
+            | Self::Overloaded(_)
+            | Self::Full(_)
+            | Self::Unreachable(_)
+            | Self::Broken(_)
+            | Self::Switched
+            | Self::TryTimeout(_)
+            | Self::Timeout(_)
+            | Self::Unasked(_) => None,
         }
     }
 
@@ -169,7 +214,7 @@ impl Refusal {
             Self::InvalidRule(_) | Self::InvalidBackend(_) | Self::NoBackend | Self::Rewritten => {
                 "This address is not set up completely."
             }
-            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Unasked(_) => {
+            Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Full(_) | Self::Unasked(_) => {
                 "The service is not available at the moment."
             }
             Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
@@ -325,6 +370,15 @@ impl Page<'_> {
                 format!(include_str!("refusal/page.html"), code = code, title = title, word = word, id = id)
             }
         }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Worker => "this worker has",
+            Self::Client => "the client has, on one worker, three quarters of",
+        })
     }
 }
 

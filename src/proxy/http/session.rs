@@ -2,6 +2,7 @@
 //! endpoint's id, which is the same after a new table and a restart, and tells a stranger nothing.
 //!
 //! An id is made of the endpoint's name and port, not of its address: a container that was recreated gets its clients back.
+//! Where a session has an end, id and end are signed: a client could write another end.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use std::{
     time::SystemTime,
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
@@ -28,6 +29,7 @@ pub struct SessionKey(hmac::Key);
 /// What a rule says of sessions, with its endpoints by id.
 pub(in crate::proxy) struct Sessions {
     policy: Arc<Session>,
+    key: SessionKey,
     homes: BTreeMap<u64, Home>,
 }
 
@@ -43,8 +45,16 @@ pub(in crate::proxy) struct Home {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Token {
     id: u64,
+    end: Option<End>,
+}
+
+/// When a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
     /// In seconds since 1970.
-    until: Option<u64>,
+    until: u64,
+    /// That we have said so.
+    signature: u64,
 }
 
 // === impl SessionKey ===
@@ -79,7 +89,16 @@ impl SessionKey {
             Address::Tcp(address) => address.port(),
             Address::Unix(_) => 0,
         };
-        let tag = hmac::sign(&self.0, format!("{}:{port}", endpoint.name).as_bytes());
+        self.sign(&format!("{}:{port}", endpoint.name))
+    }
+
+    /// An end of a session at the endpoint with this id. No name has a zero: what is signed here is never an id.
+    fn end(&self, id: u64, until: u64) -> End {
+        End { until, signature: self.sign(&format!("\0{id:016x}-{until:x}")) }
+    }
+
+    fn sign(&self, text: &str) -> u64 {
+        let tag = hmac::sign(&self.0, text.as_bytes());
         tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 }
@@ -99,7 +118,7 @@ impl Sessions {
                 }
             }
         }
-        Some(Self { policy, homes })
+        Some(Self { policy, key: key.clone(), homes })
     }
 
     /// Where the client of a request was, if that is still there.
@@ -119,9 +138,19 @@ impl Sessions {
                     .find_map(|(_, value)| Token::parse(value))?
             }
         };
-        // A token without an end is of a time when the rule had none.
-        let is_over = self.policy.lifetime.is_some() && token.until.is_none_or(|until| now >= until);
+        let is_over =
+            self.policy.lifetime.is_some_and(|lifetime| !self.lasts(token, now, lifetime.as_secs()));
         if is_over { None } else { self.homes.get(&token.id) }
+    }
+
+    /// Whether a session that may last so many seconds is under way. A token without an end is of a time when the rule had
+    /// none, and one with a later end of another rule.
+    fn lasts(&self, token: Token, now: u64, lifetime: u64) -> bool {
+        token.end.is_some_and(|end| {
+            let ours = self.key.end(token.id, end.until).signature.to_be_bytes();
+            let is_ours = verify_slices_are_equal(&ours, &end.signature.to_be_bytes()).is_ok();
+            is_ours && now < end.until && end.until - now <= lifetime.max(1)
+        })
     }
 
     /// Tells a client that was elsewhere, or nowhere, what to carry from now on.
@@ -143,7 +172,7 @@ impl Sessions {
 
     fn grant(&self, id: u64, now: u64, scheme: &str) -> Option<(HeaderName, HeaderValue)> {
         let lifetime = self.policy.lifetime.map(|lifetime| lifetime.as_secs().max(1));
-        let token = Token { id, until: lifetime.map(|lifetime| now + lifetime) };
+        let token = Token { id, end: lifetime.map(|lifetime| self.key.end(id, now + lifetime)) };
         let (name, value) = match &self.policy.carrier {
             SessionCarrier::Header(name) => (name.clone(), token.to_string()),
             SessionCarrier::Cookie { name, path, is_permanent } => {
@@ -170,17 +199,20 @@ impl Token {
             let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
             u64::from_str_radix(text, 16).ok().filter(|_| is_hex)
         };
-        let (id, until) = match text.split_once('-') {
-            Some((id, until)) => (id, Some(hex(until)?)),
+        let (id, end) = match text.split_once('-') {
+            Some((id, end)) => {
+                let (until, signature) = end.split_once('-')?;
+                (id, Some(End { until: hex(until)?, signature: hex(signature)? }))
+            }
             None => (text, None),
         };
-        Some(Self { id: hex(id)?, until })
+        Some(Self { id: hex(id)?, end })
     }
 }
 
 impl std::fmt::Display for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}", self.id)?;
-        self.until.map_or(Ok(()), |until| write!(f, "-{until:x}"))
+        self.end.map_or(Ok(()), |End { until, signature }| write!(f, "-{until:x}-{signature:016x}"))
     }
 }

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::{HeaderName, header};
 use http_body::Frame;
 
-use super::{Asked, fields};
+use super::{
+    Asked,
+    fields::{self, Named},
+};
 use crate::{model::HttpFilter, route::tells_of_client};
 
 /// Takes the trailers that may not come out of a piece of a body, and the piece where nothing is left of it. `withheld`
@@ -82,7 +85,10 @@ impl Asked<'_> {
         let Some(upload) = &self.upload else { return };
         let mut names = self.permits.names();
         if self.head.headers.contains_key(header::CONNECTION) {
-            names.extend(fields::named(&self.head.headers));
+            // Who names more than anybody means does it to its own trailers only.
+            if let Named::These(named) = fields::named(&self.head.headers) {
+                names.extend(named);
+            }
         }
         for filter in filters {
             if let HttpFilter::RequestHeaders(edit) = filter {

@@ -1,6 +1,6 @@
 //! Raw frames of HTTP/2 that mean harm: refused, bounded, and nothing of them reaches the backend that should not.
 
-mod wire;
+pub(super) mod wire;
 
 use super::{http2::Multi, *};
 use wire::*;
@@ -15,10 +15,14 @@ async fn start() -> (Proxy, Server) {
 
 /// Another client is served, and soon.
 async fn others_are_served(proxy: &Proxy) {
+    others_are_served_by(proxy, "/other", 200).await;
+}
+
+async fn others_are_served_by(proxy: &Proxy, path: &str, status: u16) {
     let mut other = Multi::connect(proxy.address).await;
     for _ in 0..5 {
         let started = tokio::time::Instant::now();
-        assert_eq!(other.get("/other").await.status, 200);
+        assert_eq!(other.get(path).await.status, status);
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
 }
@@ -117,9 +121,12 @@ async fn a_head_has_a_bound_of_fields_and_of_bytes() {
         let flags = if index == 4 { END_HEADERS } else { 0 };
         client.send(frame(CONTINUATION, flags, 1, &block(&[("x-long", &*long)]))).await;
     }
-    let fate = client.fate(1).await;
-    assert!(["answer", "goaway 11", "reset 11", "reset 1"].contains(&&*fate), "{fate}");
+    assert_eq!(client.fate(1).await, "answer", "431");
     assert!(server.heard().is_empty(), "{:?}", server.heard());
+    let counted = |series: &str| proxy.metric(series) == Some(2.0);
+    until("both are counted", || counted(r#"portolan_limits_reached_total{limit="head_size"}"#)).await;
+    let series = r#"portolan_http_requests_total{backend="",code="431",listener="",method="GET",route=""}"#;
+    until("both are counted as what the client got", || counted(series)).await;
 }
 
 #[tokio::test]
@@ -204,6 +211,40 @@ async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
         assert!(sent < 100_000, "it never ends");
     }
     assert!(sent > 20, "{sent}");
+}
+
+#[tokio::test]
+async fn answers_that_cost_nothing_do_not_pay_for_requests_that_are_reset() {
+    let server = Server::start(|mut client, _, _| async move {
+        client.request().await;
+        client.more().await;
+    })
+    .await;
+    let mut config = config();
+    config.limits.http2.cancelled = 20;
+    let proxy = Proxy::start(config, table(vec![("/reset", rule(backend(vec![endpoint(server.address)])))]));
+    let mut client = Frames::connect(&proxy).await;
+    let (cheap, reset) = (block(&getting("/nothing")), block(&getting("/reset")));
+    let mut stream = 1;
+    loop {
+        let mut pairs = Vec::new();
+        for _ in 0..2 {
+            pairs.extend(frame(HEADERS, WHOLE, stream, &cheap));
+            stream += 2;
+        }
+        let is_open = client.send(pairs).await
+            && client.send(frame(HEADERS, WHOLE, stream, &reset)).await
+            && client.settle().await
+            && client.send(frame(RESET, 0, stream, &8_u32.to_be_bytes())).await;
+        if !is_open {
+            break;
+        }
+        stream += 2;
+        assert!(stream < 100_000, "it never ends");
+    }
+    let cut = r#"portolan_limits_reached_total{limit="resets"}"#;
+    until("it is counted", || proxy.metric(cut) == Some(1.0)).await;
+    others_are_served_by(&proxy, "/nothing", 404).await;
 }
 
 #[tokio::test]
@@ -370,6 +411,8 @@ async fn streams_beyond_the_limit_are_refused_and_do_not_reach_the_backend() {
     }
     assert_eq!(client.fate(239).await, "reset 7");
     until("the others are there", || server.heard().len() == 100).await;
+    let counted = r#"portolan_limits_reached_total{limit="streams"}"#;
+    until("those that are refused are counted", || proxy.metric(counted) == Some(20.0)).await;
 }
 
 #[tokio::test]

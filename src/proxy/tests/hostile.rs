@@ -159,6 +159,10 @@ async fn a_head_has_a_bound() {
     let endless = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(300 << 10));
     assert_eq!(statuses(&until_closed(&proxy, &endless).await), ["431"]);
     assert!(server.heard().is_empty());
+    let counted = |series: &str| proxy.metric(series) == Some(3.0);
+    until("each is counted", || counted(r#"portolan_limits_reached_total{limit="head_size"}"#)).await;
+    let series = r#"portolan_http_requests_total{backend="",code="431",listener="",method="OTHER",route=""}"#;
+    until("each is counted as what the client got", || counted(series)).await;
 }
 
 #[tokio::test]

@@ -49,6 +49,39 @@ async fn the_backend_hears_of_the_client_and_not_of_the_balancer() {
 }
 
 #[tokio::test]
+async fn where_a_header_names_nobody_the_client_cannot_name_itself() {
+    let server = Server::echo().await;
+    let proxy = Proxy::start(introduced_by("127.0.0.1"), serving(&[server.address]));
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    for header in [
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(),
+        // LOCAL, unspecified, Unix.
+        [&signature[..], &[0x20, 0, 0, 0]].concat(),
+        [&signature[..], &[0x21, 0, 0, 0]].concat(),
+        [&signature[..], &[0x21, 0x31, 0, 216], &[b'/'; 216]].concat(),
+    ] {
+        let mut one = proxy.connect().await;
+        one.send(header).await;
+        one.send(
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 8.8.8.8\r\nX-Forwarded-Proto: https\r\n\
+             Forwarded: for=8.8.8.8\r\nX-Request-Id: mine\r\n\r\n",
+        )
+        .await;
+        let heard = String::from_utf8(one.reply().await.body).unwrap();
+        for (name, value) in [
+            ("x-real-ip", Some("127.0.0.1")),
+            ("x-forwarded-for", Some("127.0.0.1")),
+            ("x-forwarded-proto", Some("http")),
+            ("forwarded", None),
+        ] {
+            assert_eq!(field(&heard, name), value, "{name} in {heard}");
+        }
+        assert_ne!(field(&heard, "x-request-id"), Some("mine"));
+    }
+}
+
+#[tokio::test]
 async fn header_and_request_in_one_piece_are_told_apart() {
     let server = Server::echo().await;
     let proxy = Proxy::start(introduced_by("127.0.0.1"), serving(&[server.address]));

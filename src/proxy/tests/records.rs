@@ -81,7 +81,9 @@ async fn a_line_tells_why_the_answer_is_ours() {
     proxy.request(&get("/other")).await;
     let mut broken = proxy.connect().await;
     broken.send("nonsense\r\n\r\n").await;
-    until("the lines are written", || lines.values().len() == 3).await;
+    until("the line is written", || lines.values().len() == 3).await;
+    proxy.request(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(105))).await;
+    until("the lines are written", || lines.values().len() == 4).await;
     let lines = lines.values();
     assert_eq!(lines[0]["reason"], "backend: the backend has no endpoint: `b` is not running");
     assert_eq!(lines[0]["requestId"], field(&reply.head, "x-request-id").unwrap());
@@ -89,6 +91,10 @@ async fn a_line_tells_why_the_answer_is_ours() {
     assert_eq!(
         (&lines[2]["status"], &lines[2]["reason"]),
         (&400.into(), &"client: the request is not valid HTTP".into())
+    );
+    assert_eq!(
+        (&lines[3]["status"], &lines[3]["reason"]),
+        (&431.into(), &"client: the head has too many fields or bytes".into())
     );
 }
 

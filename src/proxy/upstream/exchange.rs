@@ -34,6 +34,9 @@ pub(in crate::proxy) enum Failure {
     Connect(io::Error),
     #[error("connecting took too long")]
     ConnectTimeout,
+    /// It is no fault of the endpoint's.
+    #[error("there are as many connections to endpoints as the limit of open files has room for")]
+    Full,
     /// It is as it was.
     #[error("the connection was closed before the request was sent")]
     NotSent,
@@ -66,7 +69,6 @@ impl Exchange {
             tokio::time::timeout(limits.connect_timeout, endpoint.connect(protocol, introduction))
                 .await
                 .map_err(|_| Failure::ConnectTimeout)?
-                .map_err(Failure::Connect)
         };
         match protocol {
             Protocol::Http1 => {
@@ -75,7 +77,7 @@ impl Exchange {
                 Ok(Self::Own(own))
             }
             Protocol::Http2 => {
-                let ticket = endpoint.shared.open(&endpoint.tasks, connect).await?;
+                let ticket = endpoint.shared.open(&endpoint.means.tasks, connect).await?;
                 Ok(Self::Shared(endpoint.marked(ticket)))
             }
         }
@@ -171,7 +173,7 @@ impl Exchange {
         match self {
             Self::Own(own) => Some(own.into_stream()),
             Self::Shared(_) => None,
-            Self::Wide(answered) => Some((Stream::Wide(Box::new(answered.duplex)), Bytes::new())),
+            Self::Wide(answered) => Some((Stream::wide(answered.duplex), Bytes::new())),
         }
     }
 }

@@ -99,7 +99,7 @@ impl Own {
         Box::new(Self {
             stream,
             endpoint: Rc::downgrade(endpoint),
-            input: Input::new(&endpoint.room),
+            input: Input::new(&endpoint.means.room),
             output: Output::default(),
             upload: None,
             download: Decoder::none(),

@@ -80,6 +80,7 @@ struct Opening {
 enum Reason {
     Io(io::ErrorKind),
     Timeout,
+    Full,
 }
 
 /// The place of the one who connects; the next who waits has it when this is dropped.
@@ -150,6 +151,11 @@ impl Pool {
         });
     }
 
+    /// Closes connections that nobody uses.
+    pub(super) fn close_idle(&self) {
+        self.open.borrow_mut().retain(|shared| shared.requests.get() > 0);
+    }
+
     /// Opens no more requests on what is open; those under way finish.
     pub(super) fn clear(&self) {
         self.open.borrow_mut().clear();
@@ -166,6 +172,10 @@ impl Shared {
     const GIVEN_UP: (usize, Duration) = (1_000, Duration::from_secs(5));
     const STREAM_WINDOW: u32 = 256 << 10;
     const WINDOW: u32 = 100 * Self::STREAM_WINDOW;
+    /// What pieces of responses that wait for clients may cost beside their bytes: h2 takes 256 bytes for each, less its
+    /// length. All may wait with messages of 100 bytes, some with the smallest; clients that do not read must not cost
+    /// others their connection.
+    const PIECES: usize = 64 << 20;
 
     async fn start<S>(stream: S, tasks: &RefCell<Tasks>) -> Result<Rc<Self>, Failure>
     where
@@ -180,6 +190,7 @@ impl Shared {
             .max_frame_size(16 << 10)
             .max_header_list_size(64 << 10)
             .max_send_buffer_size(64 << 10)
+            .data_frame_budget(Self::PIECES)
             .max_concurrent_reset_streams(Self::GIVEN_UP.0)
             .reset_stream_duration(Self::GIVEN_UP.1)
             .max_local_error_reset_streams(Some(Self::MOST));
@@ -379,6 +390,7 @@ impl Reason {
         match failure {
             Failure::Connect(error) => Some(Self::Io(error.kind())),
             Failure::ConnectTimeout => Some(Self::Timeout),
+            Failure::Full => Some(Self::Full),
             Failure::NotSent | Failure::Refused(_) | Failure::Broken(_) | Failure::Invalid(_) => None,
         }
     }
@@ -389,6 +401,7 @@ impl From<Reason> for Failure {
         match reason {
             Reason::Io(kind) => Self::Connect(kind.into()),
             Reason::Timeout => Self::ConnectTimeout,
+            Reason::Full => Self::Full,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::Protocol;
+use super::{Protocol, seats::Seat};
 use crate::{
     proxy::{http2::Duplex, tls::Connector},
     route::Address,
@@ -20,7 +20,14 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(in crate::proxy) enum Stream {
+pub(in crate::proxy) struct Stream {
+    socket: Socket,
+    /// As long as the socket is open; absent where nobody counts. Behind it: it is closed first.
+    _seat: Option<Seat>,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
     TlsTcp(Box<TlsStream<TcpStream>>),
@@ -38,24 +45,39 @@ impl Stream {
         secure: Option<(&Connector, Protocol)>,
         introduction: &[u8],
     ) -> io::Result<Self> {
-        let mut stream = match address {
+        let mut stream = Self::unseated(match address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // Heads and bodies are written as a whole; waiting for more would only delay them.
                 stream.set_nodelay(true)?;
-                Self::Tcp(stream)
+                Socket::Tcp(stream)
             }
-            Address::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
-        };
+            Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+        });
         if !introduction.is_empty() {
             stream.write_all(introduction).await?;
         }
         let Some((connector, protocol)) = secure else { return Ok(stream) };
-        match stream {
-            Self::Tcp(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsTcp),
-            Self::Unix(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Self::TlsUnix),
-            secured @ (Self::TlsTcp(_) | Self::TlsUnix(_) | Self::Wide(_)) => Ok(secured),
-        }
+        let secured = match stream.socket {
+            Socket::Tcp(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Socket::TlsTcp),
+            Socket::Unix(stream) => Box::pin(connector.connect(protocol, stream)).await.map(Socket::TlsUnix),
+            secured @ (Socket::TlsTcp(_) | Socket::TlsUnix(_) | Socket::Wide(_)) => Ok(secured),
+        };
+        secured.map(Self::unseated)
+    }
+
+    fn unseated(socket: Socket) -> Self {
+        Self { socket, _seat: None }
+    }
+
+    /// Takes the seat until it is closed.
+    pub(super) fn seated(self, seat: Seat) -> Self {
+        Self { _seat: Some(seat), ..self }
+    }
+
+    /// A stream of HTTP/2, whose connection has the seat.
+    pub(super) fn wide(duplex: Duplex) -> Self {
+        Self::unseated(Socket::Wide(Box::new(duplex)))
     }
 }
 
@@ -65,28 +87,28 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        match &mut self.get_mut().socket {
             // What is not filled yet is left to the stream, which need not fill it first.
-            Self::Tcp(stream) if buffer.initialized().len() == buffer.capacity() => {
+            Socket::Tcp(stream) if buffer.initialized().len() == buffer.capacity() => {
                 socket::poll_read(stream, cx, buffer)
             }
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::TlsTcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::TlsUnix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Wide(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::TlsTcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::TlsUnix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Wide(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => socket::poll_write(stream, cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::TlsTcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::TlsUnix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Wide(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => socket::poll_write(stream, cx, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::TlsTcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::TlsUnix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Wide(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -99,42 +121,42 @@ impl AsyncWrite for Stream {
         if let [part] = parts {
             return self.poll_write(cx, part);
         }
-        match self.get_mut() {
-            Self::Tcp(stream) => socket::poll_write_vectored(stream, cx, parts),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::TlsTcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::TlsUnix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::Wide(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => socket::poll_write_vectored(stream, cx, parts),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Socket::TlsTcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Socket::TlsUnix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Socket::Wide(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-            Self::TlsTcp(stream) => stream.is_write_vectored(),
-            Self::TlsUnix(stream) => stream.is_write_vectored(),
-            Self::Wide(stream) => stream.is_write_vectored(),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.is_write_vectored(),
+            Socket::Unix(stream) => stream.is_write_vectored(),
+            Socket::TlsTcp(stream) => stream.is_write_vectored(),
+            Socket::TlsUnix(stream) => stream.is_write_vectored(),
+            Socket::Wide(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Self::TlsTcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::TlsUnix(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Wide(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::TlsTcp(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::TlsUnix(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Wide(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::TlsTcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::TlsUnix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Wide(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::TlsTcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::TlsUnix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Wide(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -6,21 +6,32 @@
 use std::{collections::BTreeSet, net::SocketAddr, rc::Rc};
 
 use super::{Endpoint, Place, Upstreams};
-use crate::route::Address;
+use crate::{proxy::worker::Lease, route::Address};
 
 /// Dropping it ends it.
 pub(in crate::proxy) struct Visit {
     endpoint: Rc<Endpoint>,
     /// Absent where places are not counted.
     _place: Option<Place>,
+    /// Absent where its client is not counted, or shares the connection.
+    _lease: Option<Lease>,
 }
 
 // === impl Visit ===
 
 impl Visit {
     pub(in crate::proxy) fn new(endpoint: &Rc<Endpoint>, place: Option<Place>) -> Self {
+        Self::leased(endpoint, place, None)
+    }
+
+    /// One that counts as the client's as long as it lasts.
+    pub(in crate::proxy) fn leased(
+        endpoint: &Rc<Endpoint>,
+        place: Option<Place>,
+        lease: Option<Lease>,
+    ) -> Self {
         endpoint.visits.set(endpoint.visits.get() + 1);
-        Self { endpoint: endpoint.clone(), _place: place }
+        Self { endpoint: endpoint.clone(), _place: place, _lease: lease }
     }
 }
 

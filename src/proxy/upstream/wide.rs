@@ -40,6 +40,8 @@ pub(in crate::proxy) struct Answered {
 
 impl Open {
     const WINDOW: u32 = 256 << 10;
+    /// Messages of 10 bytes that fill the window, as h2 counts them.
+    const PIECES: usize = 8 << 20;
 
     /// `None` where the endpoint does not take WebSockets so: it speaks HTTP/1 only, or has not announced it.
     pub(in crate::proxy) async fn connect(
@@ -51,7 +53,7 @@ impl Open {
             return Ok(None);
         }
         let stream = timeout(limits.connect_timeout, endpoint.connect(Protocol::Http2, introduction));
-        let stream = stream.await.map_err(|_| Failure::ConnectTimeout)?.map_err(Failure::Connect)?;
+        let stream = stream.await.map_err(|_| Failure::ConnectTimeout)??;
         let scheme = if endpoint.secure.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
         let sender = timeout(limits.connect_timeout, Self::settle(endpoint, stream)).await.ok().flatten();
         endpoint.is_narrow.set(sender.is_none());
@@ -66,10 +68,11 @@ impl Open {
             .initial_window_size(Self::WINDOW)
             .initial_connection_window_size(Self::WINDOW)
             .max_header_list_size(64 << 10)
-            .max_send_buffer_size(64 << 10);
+            .max_send_buffer_size(64 << 10)
+            .data_frame_budget(Self::PIECES);
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let mut pings = connection.ping_pong()?;
-        endpoint.tasks.borrow_mut().spawn_local("upstream", async move {
+        endpoint.means.tasks.borrow_mut().spawn_local("upstream", async move {
             // Its errors are handed to whoever is on the stream.
             let _ = connection.await;
         });

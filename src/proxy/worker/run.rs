@@ -18,7 +18,7 @@ use tokio::{
 
 use super::Worker;
 use crate::{
-    proxy::connection::{self, Connection, SocketCounts, Word, preamble},
+    proxy::connection::{self, Connection, SocketCounts, Trust, Word, preamble},
     route::Table,
     runtime::{
         live::Live,
@@ -188,6 +188,7 @@ async fn accept(
 // === impl Worker ===
 
 impl Worker {
+    /// Serves a connection, if its client may have one more.
     fn serve(
         self: &Rc<Self>,
         stream: tokio::net::TcpStream,
@@ -203,7 +204,8 @@ impl Worker {
                 self.0.left.notify_waiters();
             }
         }
-        let connection = Rc::new(Connection::new(self, peer, socket, counts.clone()));
+        let connection = Connection::new(self, peer, socket, counts.clone());
+        let Some(connection) = self.admitted(connection) else { return };
         let number = self.arrivals.get();
         self.arrivals.set(number + 1);
         self.connections.borrow_mut().insert(number, connection.clone());
@@ -227,6 +229,20 @@ impl Worker {
         }
     }
 
+    /// The connection with its place among those of its client; `None` where that has as many as it may. A trusted proxy
+    /// stands for many clients, and is not counted.
+    fn admitted(&self, connection: Connection) -> Option<Rc<Connection>> {
+        if connection.trust == Trust::Untrusted {
+            let Some(guest) = self.clients.enter(connection.peer) else {
+                self.metrics.limits("connections_per_client").add(1);
+                return None;
+            };
+            // Nobody has set it before.
+            let _ = connection.guest.set(guest);
+        }
+        Some(Rc::new(connection))
+    }
+
     /// The connection in the name of the client that its first bytes tell of; `None` where that is refused.
     async fn introduce(
         &self,
@@ -235,9 +251,15 @@ impl Worker {
         stream: &mut tokio::net::TcpStream,
     ) -> Option<Rc<Connection>> {
         match preamble::client(&sender, stream).await {
-            Ok(None) => Some(sender),
+            Ok(None) => {
+                // Whoever sends bytes on does not read them: what they say of the client is anybody's word.
+                let unnamed = Rc::new(sender.unnamed(self));
+                self.connections.borrow_mut().insert(number, unnamed.clone());
+                Some(unnamed)
+            }
             Ok(Some(client)) => {
-                let client = Rc::new(Connection::new(self, client, sender.socket, sender.counts.clone()));
+                let client = Connection::new(self, client, sender.socket, sender.counts.clone());
+                let client = self.admitted(client)?;
                 self.connections.borrow_mut().insert(number, client.clone());
                 Some(client)
             }

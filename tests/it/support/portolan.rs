@@ -39,6 +39,8 @@ pub struct Builder {
     state: Arc<TempDir>,
     /// One that it is given as a supervisor would.
     socket: Option<OwnedFd>,
+    /// The most files that it may have open.
+    files: Option<u32>,
 }
 
 /// A folder of documents that a test writes as a careful editor does.
@@ -56,6 +58,7 @@ impl Portolan {
             environment: Vec::new(),
             state: Arc::new(scratch()),
             socket: None,
+            files: None,
         }
     }
 
@@ -159,9 +162,16 @@ pub fn command() -> Command {
 
 /// The same command, with its standard input as the one socket of a supervisor.
 fn activating(command: &Command) -> Command {
-    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    behind("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$", command)
+}
+
+/// The same command, started by a shell that does this first.
+fn behind(words: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(command.get_program()).args(command.get_args());
+    shell
+        .args(["-c", &format!("{words} exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
@@ -207,6 +217,12 @@ impl Builder {
         self
     }
 
+    /// With at most so many open files.
+    pub fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
     /// With the addresses and the state directory of one that has ended.
     pub fn after(mut self, mut ended: Portolan) -> Self {
         assert!(ended.process.exited().is_some(), "it must have ended");
@@ -247,6 +263,9 @@ impl Builder {
         command.args(["--http", &http.to_string(), "--https", &https.to_string()]);
         command.args(["--admin", &admin.to_string()]).arg("--state-dir").arg(self.state.path());
         command.args(&self.arguments).envs(self.environment);
+        if let Some(most) = self.files {
+            command = behind(&format!("ulimit -n {most};"), &command);
+        }
         let process = match self.socket {
             Some(socket) => Process::start_with(&mut activating(&command), socket),
             None => Process::start(&mut command),

@@ -45,6 +45,49 @@ fn forwarded(peer: &str, fields: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn a_field_that_is_named_behind_too_many_others_does_not_go_on_either() {
+    let many: Vec<String> = (0..MOST_NAMED).map(|number| format!("n{number}")).collect();
+    let few = format!("close, {}", many[1..].join(","));
+    let given = |options: &str| {
+        stripped(&[
+            ("connection", options),
+            ("x-mine", "1"),
+            ("cookie", "a=b"),
+            ("cache-control", "no-store"),
+        ])
+    };
+    assert_eq!(given(&few), ["cache-control: no-store", "cookie: a=b", "x-mine: 1"]);
+    assert_eq!(given(&format!("{few},x-mine")), ["cache-control: no-store", "cookie: a=b"]);
+    for options in [format!("{few},x-other,x-mine"), "a,".repeat(30_000) + "x-mine"] {
+        assert_eq!(given(&options), ["cache-control: no-store", "cookie: a=b"], "{} bytes", options.len());
+        let mut answer = map(&[("connection", &options), ("x-mine", "1"), ("set-cookie", "a=b")]);
+        strip_response(&mut answer);
+        assert_eq!(lines(&answer), ["set-cookie: a=b"]);
+    }
+}
+
+#[test]
+fn options_by_the_thousand_cost_no_more_than_other_bytes() {
+    let time = |fields: &[(&str, &str)]| {
+        let run = || {
+            let begun = tokio::time::Instant::now();
+            for _ in 0..10 {
+                stripped(fields);
+            }
+            begun.elapsed()
+        };
+        (0..5).map(|_| run()).min().unwrap()
+    };
+    let names: Vec<String> = (0..90).map(|number| format!("x-{number}")).collect();
+    let options = (0..7_000).map(|number| format!("o{number}")).collect::<Vec<_>>().join(",");
+    let mut fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "1")).collect();
+    let usual = time(&fields);
+    fields.push(("connection", &options));
+    let (long, allowed) = (time(&fields), usual * 10);
+    assert!(long < allowed, "{long:?} instead of {usual:?}");
+}
+
+#[test]
 fn fields_of_one_hop_stay_here() {
     assert_eq!(
         stripped(&[

@@ -96,6 +96,7 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         | Refusal::NoEndpoint(_)
         | Refusal::Crowded
         | Refusal::Overloaded(_)
+        | Refusal::Full(_)
         | Refusal::Unasked(_) => None,
     }
 }

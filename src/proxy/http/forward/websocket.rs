@@ -1,6 +1,6 @@
 //! WebSockets to endpoints that are spoken to by HTTP/2.
 
-use super::{Asked, Failed, Message, Outgoing, Sent, Wants};
+use super::{Asked, Failed, Message, Outgoing, Wants, unopened};
 use crate::proxy::{
     received::Received,
     upstream::{Exchange, Open, Protocol, Slot},
@@ -19,8 +19,11 @@ pub(super) async fn by_http2(
     }
     let limits = slot.limits(&worker.config.limits);
     // In a box: few requests need one, and all would have room for it.
-    let open = Box::pin(Open::connect(&slot.endpoint, limits, introduction)).await;
-    let Some(open) = open.map_err(|failure| Failed::Again { failure, sent: Sent::Nothing })? else {
+    let open = Box::pin(async {
+        worker.upstreams.make_room().await;
+        Open::connect(&slot.endpoint, limits, introduction).await
+    });
+    let Some(open) = open.await.map_err(|failure| unopened(worker, failure).judged(asked))? else {
         return Ok(None);
     };
     let mut message = Message::new(asked, outgoing, &slot.name).map_err(Failed::Final)?;

@@ -97,19 +97,50 @@ fn a_session_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn a_client_cannot_put_off_the_end_of_its_session() {
+    let endpoints = [endpoint("one", "10.0.0.1:80"), endpoint("two", "10.0.0.2:80")];
+    let sessions = Sessions::new(&key(), &rule(cookie(Some(60), false), &[(1, &endpoints)])).unwrap();
+    let home = |value: &str, now| sessions.home_at(&headers(header::COOKIE, value), now).is_some();
+    let text = |sessions: &Sessions, name: &str| {
+        let all = carried(sessions, name, 1000)[header::COOKIE].to_str().unwrap().to_owned();
+        all.split("; ").find(|pair| pair.starts_with("s=")).unwrap().to_owned()
+    };
+    let (one, two) = (text(&sessions, "one"), text(&sessions, "two"));
+    assert!(home(&one, 1059) && !home(&one, 1060));
+    let [id, until, signature] = one.split('-').collect::<Vec<_>>()[..] else { panic!("{one}") };
+    let other = two.rsplit('-').next().unwrap();
+    for forged in [
+        id.to_owned(),
+        format!("{id}-ffffffffffffffff"),
+        format!("{id}-{until}"),
+        format!("{id}-ffffffffffffffff-{signature}"),
+        format!("{id}-{until}-{other}"),
+        format!("{id}-{until}-0"),
+        format!("{id}-{until}-{signature}-"),
+    ] {
+        assert!(!home(&forged, 1001), "{forged}");
+    }
+    // Of another rule, which lets sessions last longer.
+    let longer = Sessions::new(&key(), &rule(cookie(Some(600), false), &[(1, &endpoints)])).unwrap();
+    assert!(!home(&text(&longer, "one"), 1001));
+}
+
+#[test]
 fn a_cookie_says_no_more_than_it_must() {
     let endpoints = [endpoint("secret-name", "10.1.2.3:80")];
     for (session, scheme, expected) in [
         (cookie(None, false), "http", "; Path=/p; HttpOnly; SameSite=Lax"),
         (cookie(None, false), "https", "; Path=/p; HttpOnly; SameSite=Lax; Secure"),
-        (cookie(Some(60), false), "http", "-3e; Path=/p; HttpOnly; SameSite=Lax"),
-        (cookie(Some(60), true), "http", "-3e; Path=/p; HttpOnly; SameSite=Lax; Max-Age=60"),
+        (cookie(Some(60), false), "http", "-3e-SIGNATURE; Path=/p; HttpOnly; SameSite=Lax"),
+        (cookie(Some(60), true), "http", "-3e-SIGNATURE; Path=/p; HttpOnly; SameSite=Lax; Max-Age=60"),
     ] {
         let sessions = Sessions::new(&key(), &rule(session, &[(1, &endpoints)])).unwrap();
-        let (name, value) = sessions.grant(key().id(&endpoints[0]), 2, scheme).unwrap();
+        let id = key().id(&endpoints[0]);
+        let expected = expected.replace("SIGNATURE", &format!("{:016x}", key().end(id, 62).signature));
+        let (name, value) = sessions.grant(id, 2, scheme).unwrap();
         let value = value.to_str().unwrap();
         assert_eq!(name, header::SET_COOKIE);
-        assert!(value.starts_with("s=") && value.ends_with(expected), "{value}");
+        assert!(value.starts_with("s=") && value.ends_with(&expected), "{value}");
         assert_eq!(value.len(), "s=".len() + 16 + expected.len(), "{value}");
     }
 }
@@ -118,8 +149,22 @@ fn a_cookie_says_no_more_than_it_must() {
 fn nonsense_is_no_session() {
     let endpoints = [endpoint("one", "10.0.0.1:80")];
     let sessions = Sessions::new(&key(), &rule(cookie(None, false), &[(1, &endpoints)])).unwrap();
-    for value in ["", "s", "s=", "s=+1", "s=zz", "s=-", "s=1-", "s=1-x", "s=11111111111111111", "=;;=", "s=0"]
-    {
+    for value in [
+        "",
+        "s",
+        "s=",
+        "s=+1",
+        "s=zz",
+        "s=-",
+        "s=1-",
+        "s=1-x",
+        "s=1-1",
+        "s=1-1-",
+        "s=1-1-x",
+        "s=11111111111111111",
+        "=;;=",
+        "s=0",
+    ] {
         assert_eq!(sessions.home_at(&headers(header::COOKIE, value), 1), None, "{value}");
     }
 }

@@ -2,32 +2,32 @@
 
 use super::super::*;
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const PRIORITY: u8 = 2;
-pub(super) const RESET: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(in crate::proxy::tests) const DATA: u8 = 0;
+pub(in crate::proxy::tests) const HEADERS: u8 = 1;
+pub(in crate::proxy::tests) const PRIORITY: u8 = 2;
+pub(in crate::proxy::tests) const RESET: u8 = 3;
+pub(in crate::proxy::tests) const SETTINGS: u8 = 4;
+pub(in crate::proxy::tests) const PING: u8 = 6;
+pub(in crate::proxy::tests) const GOAWAY: u8 = 7;
+pub(in crate::proxy::tests) const WINDOW: u8 = 8;
+pub(in crate::proxy::tests) const CONTINUATION: u8 = 9;
 
-pub(super) const ACK: u8 = 1;
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
-pub(super) const WHOLE: u8 = END_STREAM | END_HEADERS;
+pub(in crate::proxy::tests) const ACK: u8 = 1;
+pub(in crate::proxy::tests) const END_STREAM: u8 = 1;
+pub(in crate::proxy::tests) const END_HEADERS: u8 = 4;
+pub(in crate::proxy::tests) const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 /// A client that writes frames as it likes.
-pub(super) struct Frames(Client);
+pub(in crate::proxy::tests) struct Frames(Client);
 
 #[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(in crate::proxy::tests) struct Frame {
+    pub(in crate::proxy::tests) kind: u8,
+    pub(in crate::proxy::tests) stream: u32,
+    pub(in crate::proxy::tests) payload: Vec<u8>,
 }
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::proxy::tests) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend(stream.to_be_bytes());
@@ -36,7 +36,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// Fields as literals without indexing (RFC 7541 section 6.2.2).
-pub(super) fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
+pub(in crate::proxy::tests) fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
         bytes.push(0);
@@ -49,7 +49,7 @@ pub(super) fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8
 }
 
 /// RFC 7541 section 5.1, with nothing in front of it.
-pub(super) fn integer(bytes: &mut Vec<u8>, prefix: u32, value: usize) {
+pub(in crate::proxy::tests) fn integer(bytes: &mut Vec<u8>, prefix: u32, value: usize) {
     let most = (1 << prefix) - 1;
     if value < most {
         return bytes.push(u8::try_from(value).unwrap());
@@ -63,31 +63,33 @@ pub(super) fn integer(bytes: &mut Vec<u8>, prefix: u32, value: usize) {
     bytes.push(u8::try_from(rest).unwrap());
 }
 
-pub(super) fn getting(path: &str) -> Vec<(&str, &str)> {
+pub(in crate::proxy::tests) fn getting(path: &str) -> Vec<(&str, &str)> {
     vec![(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", path)]
 }
 
-pub(super) fn posting(path: &str) -> Vec<(&str, &str)> {
+pub(in crate::proxy::tests) fn posting(path: &str) -> Vec<(&str, &str)> {
     vec![(":method", "POST"), (":scheme", "http"), (":authority", "a.test"), (":path", path)]
 }
 
 // === impl Frames ===
 
 impl Frames {
-    pub(super) async fn connect(proxy: &Proxy) -> Self {
+    pub(in crate::proxy::tests) async fn connect(proxy: &Proxy) -> Self {
         let mut client = proxy.connect().await;
+        // What is sent in parts is not to wait for word of the first.
+        client.stream.set_nodelay(true).unwrap();
         client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         client.send(frame(SETTINGS, 0, 0, &[])).await;
         Self(client)
     }
 
     /// Says whether it could: the other end may have closed.
-    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(in crate::proxy::tests) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         soon(self.0.stream.write_all(bytes.as_ref())).await.is_ok()
     }
 
     /// The next frame; `None` when the connection is closed.
-    pub(super) async fn next(&mut self) -> Option<Frame> {
+    pub(in crate::proxy::tests) async fn next(&mut self) -> Option<Frame> {
         while self.0.read.len() < 9 || self.0.read.len() < 9 + self.length() {
             if self.0.more().await == 0 {
                 return None;
@@ -104,7 +106,7 @@ impl Frames {
     }
 
     /// What becomes of a stream: `400` and such (from the static table), `answer`, `reset N`, `goaway N`, `closed`.
-    pub(super) async fn fate(&mut self, stream: u32) -> String {
+    pub(in crate::proxy::tests) async fn fate(&mut self, stream: u32) -> String {
         let code = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
         loop {
             let Some(next) = self.next().await else { return "closed".into() };
@@ -127,7 +129,7 @@ impl Frames {
     }
 
     /// Waits until everything sent so far was read: a ping comes back.
-    pub(super) async fn settle(&mut self) -> bool {
+    pub(in crate::proxy::tests) async fn settle(&mut self) -> bool {
         if !self.send(frame(PING, 0, 0, b"settled?")).await {
             return false;
         }

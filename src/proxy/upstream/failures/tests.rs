@@ -119,7 +119,7 @@ fn a_worker_that_is_answered_looks_again_where_another_one_has_failed() {
         policy: Arc::default(),
         reason: "".into(),
     };
-    let workers = [0, 1].map(|number| Upstreams::new(fleet.clone(), number));
+    let workers = [0, 1].map(|number| Upstreams::new(fleet.clone(), number, 9));
     let backends = [0, 1].map(|number| workers[number].backend((&target, None), &Limits::default(), 0));
     let slots = [0, 1].map(|number| &backends[number].slots[0]);
     assert!(slots.iter().all(|slot| slot.endpoint.is_doubted()), "nothing is known of a new one");

@@ -107,8 +107,9 @@ fn the_least_busy_endpoint_for_its_weight_gets_the_next_request() {
 fn two_workers_see_each_others_requests() {
     let fleet = Arc::new(Fleet::new(2));
     let table = table_backend(&[1, 1], balancing(Balancing::LeastRequest));
-    let backends = [0, 1]
-        .map(|worker| Upstreams::new(fleet.clone(), worker).backend((&table, None), &Limits::default(), 0));
+    let backends = [0, 1].map(|worker| {
+        Upstreams::new(fleet.clone(), worker, 9).backend((&table, None), &Limits::default(), 0)
+    });
     let head = head();
     let first = backends[0].pick(&ask(&head, &[])).unwrap();
     let second = backends[1].pick(&ask(&head, &[])).unwrap();
