@@ -16,14 +16,14 @@ mod message;
 mod mirror;
 mod record;
 mod refusal;
+mod reply;
 mod retry;
 mod session;
 mod trailing;
 mod upload;
 
-use std::{cell::Cell, net::IpAddr, num::NonZeroU16, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::Cell, num::NonZeroU16, pin::pin, rc::Rc};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 
@@ -33,10 +33,7 @@ use super::{
     upstream::Exchange,
     worker::{Guest, Routed, Unrouted, Worker},
 };
-use crate::{
-    model::{HttpFilter, HttpMatch},
-    route,
-};
+use crate::{model::HttpFilter, route};
 pub(super) use auth::Auth;
 use auth::Permits;
 pub(super) use body::{Body, RequestBody};
@@ -53,7 +50,9 @@ pub(super) use message::Message;
 use message::Outgoing;
 pub(super) use mirror::Mirror;
 use record::Record;
-use refusal::{Media, Refusal};
+use refusal::Refusal;
+use reply::Answer;
+pub(super) use reply::{Reply, unreadable};
 pub(super) use retry::{Budget, Budgets};
 pub use session::SessionKey;
 pub(super) use session::{Home, Sessions};
@@ -84,33 +83,6 @@ struct Asked<'a> {
 enum Wants {
     Http,
     WebSocket,
-}
-
-/// What is sent before anything is known of the backend's response.
-enum Answer {
-    /// By Portolan itself.
-    Own(StatusCode, HeaderMap),
-    /// As somebody who was asked has said.
-    Page(StatusCode, HeaderMap, Bytes),
-    Response(Received, Exchange, Option<tokio::time::Instant>),
-    /// The backend has switched to WebSocket.
-    Switch(HeaderMap),
-}
-
-impl Answer {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Own(status, _) | Self::Page(status, ..) => *status,
-            Self::Response(response, ..) => response.status,
-            Self::Switch(_) => StatusCode::SWITCHING_PROTOCOLS,
-        }
-    }
-}
-
-/// What a client gets.
-pub(super) struct Reply {
-    pub(super) head: Received,
-    pub(super) body: Body,
 }
 
 /// Answers a request. Never fails: what goes wrong is an answer too.
@@ -159,12 +131,12 @@ pub(super) async fn answer(
         Err(refusal) => Err(refusal),
     };
     let mut reply = match answer {
-        Ok(answer) => respond(answer, record),
+        Ok(answer) => reply::respond(answer, record),
         Err(refusal) => {
             if let Some(limit) = refusal.limit() {
                 worker.metrics.limits(limit).add(1);
             }
-            let mut reply = refuse(&refusal, &head.headers, &client.request_id.value(), record);
+            let mut reply = reply::refuse(&refusal, &head.headers, &client.request_id.value(), record);
             if fields::may_know(&client, connection.trust, &worker.config.trusted_proxies) {
                 reply.head.headers_mut().insert(fields::PORTOLAN_REASON.clone(), refusal.reason());
             }
@@ -426,79 +398,4 @@ fn switch(
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Ok(Answer::Switch(headers))
-}
-
-fn respond(answer: Answer, mut record: Record) -> Reply {
-    let own = |status: StatusCode, headers: HeaderMap, mut record: Record| {
-        record.answered(status);
-        Reply { head: Received::new(status, headers), body: Body::empty(record) }
-    };
-    match answer {
-        Answer::Own(status, headers) => own(status, headers, record),
-        Answer::Page(status, headers, page) => {
-            record.answered(status);
-            let body = if page.is_empty() { Body::empty(record) } else { Body::page(page, record) };
-            Reply { head: Received::new(status, headers), body }
-        }
-        Answer::Switch(headers) => own(StatusCode::SWITCHING_PROTOCOLS, headers, record),
-        Answer::Response(head, exchange, deadline) => {
-            record.answered(head.status);
-            Reply { head, body: Body::download(exchange, deadline, record) }
-        }
-    }
-}
-
-fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Reply {
-    record.answered(refusal.status());
-    record.fail(format_args!("{}: {refusal}", refusal.side()));
-    let content_type = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if content_type.is_some_and(HttpMatch::is_grpc_type) {
-        let (head, ()) = refusal.grpc_response(id).into_parts();
-        return Reply { head: Received::new(head.status, head.headers), body: Body::empty(record) };
-    }
-    let (head, page) = refusal.response(Media::accepted(asked), Some(id)).into_parts();
-    Reply { head: Received::new(head.status, head.headers), body: Body::page(page, record) }
-}
-
-/// Takes note of a request that could not even be read, and was answered so.
-pub(super) fn unreadable(worker: &Worker, connection: &Connection, status: StatusCode) {
-    let reason = if status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
-        worker.metrics.limits(head_size::LIMIT).add(1);
-        "client: the head has too many fields or bytes"
-    } else {
-        "client: the request is not valid HTTP"
-    };
-    worker.no_series().count(&worker.metrics, status.as_u16(), "OTHER");
-    worker.log_unreadable(connection.peer, (status, reason));
-}
-
-impl Worker {
-    fn log_unreadable(&self, client: IpAddr, (status, reason): (StatusCode, &str)) {
-        if !self.is_logging() {
-            return;
-        }
-        let none: Arc<str> = "".into();
-        self.log(&crate::telemetry::access::Record {
-            time: std::time::SystemTime::now(),
-            request_id: b"",
-            client,
-            method: "-",
-            host: b"",
-            path: b"-",
-            protocol: "-",
-            status: status.as_u16(),
-            bytes_in: 0,
-            bytes_out: 0,
-            duration: std::time::Duration::ZERO,
-            upstream_duration: None,
-            listener: &none,
-            route: &none,
-            rule: &none,
-            backend: &none,
-            endpoint: &none,
-            reason,
-            user_agent: b"",
-            referer: b"",
-        });
-    }
 }

@@ -301,7 +301,9 @@ async fn answer(
         let sending = pin!(forward::over(worker, (slot, spoken(spec, slot)), &introduction, make));
         let result = tokio::time::timeout_at(until, sending).await;
         let is_good = matches!(&result, Ok(Ok((response, _))) if !response.status.is_server_error());
-        if let Some(watched) = &slot.watched {
+        // A limit of ours says nothing of the service.
+        let is_ours = matches!(&result, Ok(Err(Unanswered::Unmade(_))));
+        if let Some(watched) = slot.watched.as_ref().filter(|_| !is_ours) {
             watched.observe(if is_good { Outcome::Good } else { Outcome::Bad });
         }
         match result {

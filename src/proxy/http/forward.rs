@@ -354,21 +354,15 @@ pub(super) async fn over<'m>(
     introduction: &[u8],
     make: impl FnOnce() -> Result<Message<'m>, Refusal>,
 ) -> Result<(Received, Exchange), Unanswered> {
-    let limits = slot.limits(&worker.config.limits);
-    let is_for_all = introduction.is_empty();
-    let connect = async || match is_for_all.then(|| slot.endpoint.reuse(protocol)).flatten() {
-        Some(exchange) => Ok(exchange),
-        // In a box: few requests need one, and all would have room for it.
-        None => {
-            Box::pin(async {
-                worker.upstreams.make_room().await;
-                Exchange::connect(&slot.endpoint, protocol, limits, introduction).await
-            })
-            .await
+    let connect = async || {
+        // What begins with an introduction is for nobody else.
+        match introduction.is_empty().then(|| slot.endpoint.reuse(protocol)).flatten() {
+            Some(exchange) => Ok(exchange),
+            // In a box: few requests need one, and all would have room for it.
+            None => Box::pin(open(worker, (slot, protocol), introduction)).await,
         }
     };
-    let unopened = |failure| unopened(worker, failure);
-    let mut exchange = connect().await.map_err(unopened)?;
+    let mut exchange = connect().await?;
     let mut message = make().map_err(Unanswered::Unmade)?;
     loop {
         let is_reused = exchange.is_reused();
@@ -376,11 +370,23 @@ pub(super) async fn over<'m>(
             Ok(response) => return Ok((response, exchange)),
             // An old connection that was closed meanwhile: the next one, until a fresh one.
             Err(Failure::NotSent) if is_reused => {
-                exchange = connect().await.map_err(unopened)?;
+                exchange = connect().await?;
             }
             Err(failure) => return Err(Unanswered::Broken(failure)),
         }
     }
+}
+
+/// A new connection, or a place on one that is new.
+async fn open(
+    worker: &Worker,
+    (slot, protocol): (&Slot, Protocol),
+    introduction: &[u8],
+) -> Result<Exchange, Unanswered> {
+    worker.upstreams.make_room().await;
+    let limits = slot.limits(&worker.config.limits);
+    let opened = Exchange::connect(&slot.endpoint, protocol, limits, introduction).await;
+    opened.map_err(|failure| unopened(worker, failure))
 }
 
 /// Why there is no connection. Another endpoint would not help where there is no room for any.

@@ -26,8 +26,8 @@ async fn a_client_may_fill_the_window_with_small_pieces_whether_they_are_read_or
     let server = stalled().await;
     let proxy = Proxy::start(config(), serving_h2c(&[server.address]));
     let mut client = Frames::connect(&proxy).await;
-    // The window of a stream is what is set from here on.
-    client.send(frame(SETTINGS, ACK, 0, &[])).await;
+    // From here on the windows are what is set.
+    assert!(client.send(frame(SETTINGS, ACK, 0, &[])).await && client.settle().await);
     for (stream, path) in [(1, "/stalled"), (3, "/echo")] {
         client.send(frame(HEADERS, END_HEADERS, stream, &block(&posting(path)))).await;
         let burst = frame(DATA, 0, stream, b"0123456789").repeat(MESSAGES);
