@@ -2,8 +2,9 @@
 
 use crate::support::{engine::Engine, static_binary};
 
-/// What a person would still pull without a second thought.
-const MAX_BYTES: u64 = 25_000_000;
+/// What a person would still pull without a second thought. The checks of documents, as code, are two megabytes of it; they
+/// save five at rest.
+const MAX_BYTES: u64 = 27_000_000;
 
 #[test]
 fn the_binary_is_static_and_small() {
