@@ -163,33 +163,12 @@ impl Refusal {
 
     /// The limit that it is about, if there is one that is not counted where it bites.
     pub(super) fn limit(&self) -> Option<&'static str> {
-        match self {
-            Self::Fields => Some(head_size::LIMIT),
-            Self::Crowded => Some("held"),
-            Self::Method
-            | Self::Host(_)
-            | Self::Path(_)
-            | Self::Field
-            | Self::Length
-            | Self::Upgrade
-            | Self::Upload
-            | Self::Long(_)
-            | Self::NoListener
-            | Self::NoRoute(_)
-            | Self::Misdirected
-            | Self::InvalidRule(_)
-            | Self::InvalidBackend(_)
-            | Self::NoBackend
-            | Self::Rewritten
-            | Self::NoEndpoint(_)
-            | Self::Overloaded(_)
-            | Self::Full(_)
-            | Self::Unreachable(_)
-            | Self::Broken(_)
-            | Self::Switched
-            | Self::TryTimeout(_)
-            | Self::Timeout(_)
-            | Self::Unasked(_) => None,
+        if matches!(self, Self::Fields) {
+            Some(head_size::LIMIT)
+        } else if matches!(self, Self::Crowded) {
+            Some("held")
+        } else {
+            None
         }
     }
 

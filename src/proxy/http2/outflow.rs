@@ -147,10 +147,12 @@ mod tests {
             };
             tokio::join!(sending, connection).1
         };
-        tokio::select! {
-            reason = server => assert_eq!(reason, Some(Reason::INTERNAL_ERROR)),
-            ended = client => panic!("{ended:?}"),
-            () = tokio::time::sleep(std::time::Duration::from_secs(10)) => panic!("it hangs"),
-        }
+        let either = async {
+            tokio::select! {
+                reason = server => assert_eq!(reason, Some(Reason::INTERNAL_ERROR)),
+                ended = client => panic!("{ended:?}"),
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), either).await.expect("it ends");
     }
 }

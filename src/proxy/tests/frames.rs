@@ -191,8 +191,8 @@ async fn requests_that_are_reset_at_once_close_the_connection() {
     others_are_served(&proxy).await;
 }
 
-#[tokio::test]
-async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
+/// A backend that never answers, and a limit that few requests that are taken back reach.
+async fn few_resets() -> (Server, Config) {
     let server = Server::start(|mut client, _, _| async move {
         client.request().await;
         client.more().await;
@@ -200,6 +200,12 @@ async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
     .await;
     let mut config = config();
     config.limits.http2.cancelled = 20;
+    (server, config)
+}
+
+#[tokio::test]
+async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
+    let (server, config) = few_resets().await;
     let proxy = Proxy::start(config, serving(&[server.address]));
     let mut client = Frames::connect(&proxy).await;
     let head = block(&getting("/reset"));
@@ -215,13 +221,7 @@ async fn requests_that_are_reset_one_by_one_close_the_connection_too() {
 
 #[tokio::test]
 async fn answers_that_cost_nothing_do_not_pay_for_requests_that_are_reset() {
-    let server = Server::start(|mut client, _, _| async move {
-        client.request().await;
-        client.more().await;
-    })
-    .await;
-    let mut config = config();
-    config.limits.http2.cancelled = 20;
+    let (server, config) = few_resets().await;
     let proxy = Proxy::start(config, table(vec![("/reset", rule(backend(vec![endpoint(server.address)])))]));
     let mut client = Frames::connect(&proxy).await;
     let (cheap, reset) = (block(&getting("/nothing")), block(&getting("/reset")));
