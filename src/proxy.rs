@@ -14,6 +14,7 @@ mod http;
 mod http1;
 mod http2;
 mod listen;
+mod present;
 mod received;
 #[cfg(test)]
 mod tests;

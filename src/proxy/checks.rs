@@ -103,12 +103,12 @@ fn requests(bytes: &[u8], cut: usize) -> Vec<Asked> {
                 (_, _) if input.is_empty() => break,
                 (_, _) => {
                     let Ok(head) = request::read(&mut input, seen, 64 << 10) else { return asked };
-                    let Some(Head { request, body, .. }) = head else {
+                    let Some(Head { parts, body, .. }) = head else {
                         seen = input.len();
                         break;
                     };
                     (seen, coming) = (0, body);
-                    let (mut head, ()) = request.into_parts();
+                    let mut head = *parts;
                     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
                         head.headers.remove(name);
                     }

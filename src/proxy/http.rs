@@ -24,11 +24,12 @@ mod upload;
 
 use std::{cell::Cell, num::NonZeroU16, pin::pin, rc::Rc};
 
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 
 use super::{
     connection::{Connection, Incoming, Lane},
+    present::Present,
     received::Received,
     upstream::Exchange,
     worker::{Guest, Routed, Unrouted, Worker},
@@ -61,7 +62,11 @@ use upload::Upload;
 /// A request that was checked, as it is kept until there is an answer: a failed try may need it again.
 struct Asked<'a> {
     head: &'a Parts,
-    target: Target,
+    target: &'a Target,
+    /// Of the target: to ask for it costs a look at each of its bytes.
+    host: &'a str,
+    /// Of the fields.
+    present: Present,
     client: &'a Client,
     /// Absent where the connection is of one who stands for many.
     guest: Option<&'a Guest>,
@@ -90,10 +95,9 @@ pub(super) async fn answer(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     lane: Option<Rc<Lane>>,
-    request: Request<Incoming>,
+    (mut head, incoming): (Box<Parts>, Incoming),
 ) -> Reply {
-    let mut record = Record::begin(worker.clone(), connection.clone(), lane, &request);
-    let (mut head, incoming) = request.into_parts();
+    let mut record = Record::begin(worker.clone(), connection.clone(), lane, &head);
     let client = client(&worker, &connection, &head.headers);
     record.identified(&client);
     let mut told = None;
@@ -106,7 +110,9 @@ pub(super) async fn answer(
             let told_later = Cell::new(None);
             let asked = Asked {
                 head: &head,
-                target,
+                present: Present::of(&head.headers),
+                target: &target,
+                host: target.host(),
                 client: &client,
                 guest: connection.guest.get(),
                 upload,
@@ -261,7 +267,7 @@ async fn exchange(
         let outgoing = Outgoing {
             rewritten,
             port: rule.port,
-            fields: Onward::new(&asked.head.headers, peer(worker, connection, &rule.port_text), asked.client),
+            fields: asked.onward(peer(worker, connection, &rule.port_text)),
             edit: (asked.permits.say_something() || filters::edits_request(rule.filters(choice)))
                 .then_some(&edit),
             interim: asked.takes_interim().then_some(&interim),
@@ -302,6 +308,11 @@ async fn exchange(
 }
 
 impl Asked<'_> {
+    /// Its fields as they go on from `peer`.
+    fn onward<'a>(&'a self, peer: Peer<'a>) -> Onward<'a> {
+        Onward::new((&self.head.headers, self.present), peer, self.client)
+    }
+
     /// Whether its client can be told of what comes before the answer: an old one cannot.
     fn takes_interim(&self) -> bool {
         self.head.version >= Version::HTTP_11
@@ -327,7 +338,7 @@ impl Asked<'_> {
     ) -> filters::Facts<'a> {
         filters::Facts {
             scheme,
-            host: self.target.host(),
+            host: self.host,
             port,
             path: self.target.path(),
             query: self.head.uri.query(),
@@ -346,10 +357,10 @@ fn find(
     // What a stranger says of itself chooses no route. Nearly no route looks at that.
     let known = worker.reads_client().then(|| {
         let port = HeaderValue::from(connection.socket.port());
-        Onward::new(given, peer(worker, connection, &port), asked.client).known()
+        asked.onward(peer(worker, connection, &port)).known()
     });
     let request = route::Request {
-        host: asked.target.host(),
+        host: asked.host,
         path: &route::path::decoded(asked.target.path()),
         query: asked.head.uri.query(),
         method: &asked.head.method,

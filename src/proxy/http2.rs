@@ -10,12 +10,24 @@ use std::{error::Error, io};
 use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::present::Field;
+
 pub(super) use duplex::Duplex;
 pub(super) use inflow::Inflow;
 pub(super) use outflow::Outflow;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// The fields that are about a connection of HTTP/1.
+pub(super) const OF_CONNECTIONS: [Field; 6] = [
+    Field::Connection,
+    Field::KeepAlive,
+    Field::ProxyConnection,
+    Field::Te,
+    Field::TransferEncoding,
+    Field::Upgrade,
+];
 
 /// Takes away what HTTP/2 tells in other ways (RFC 9113 section 8.2.2).
 pub(super) fn strip(headers: &mut HeaderMap) {

@@ -3,7 +3,10 @@
 //! Why not always a map: most responses go on as they came, and to take the fields apart, to strip and to write them one
 //! by one costs a small request some hundredths of its time.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use memchr::memchr;
 
 use super::http1;
 
@@ -13,12 +16,12 @@ pub(super) struct Received {
     pub(super) fields: Fields,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Fields {
+#[derive(Debug)]
+pub(super) enum Fields {
     /// As long as nobody has looked at one.
-    lines: Option<Lines>,
+    Lines(Lines),
     /// In a box: what is moved from hand to hand is small.
-    map: Option<Box<HeaderMap>>,
+    Map(Box<HeaderMap>),
 }
 
 /// Fields of which none is about the connection, as they are written to a client of HTTP/1.
@@ -36,11 +39,11 @@ pub(super) struct Lines {
 
 impl Received {
     pub(super) fn new(status: StatusCode, headers: HeaderMap) -> Self {
-        Self { status, fields: Fields { lines: None, map: Some(Box::new(headers)) } }
+        Self { status, fields: Fields::Map(Box::new(headers)) }
     }
 
     pub(super) fn of_lines(status: StatusCode, lines: Lines) -> Self {
-        Self { status, fields: Fields { lines: Some(lines), map: None } }
+        Self { status, fields: Fields::Lines(lines) }
     }
 
     pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
@@ -59,21 +62,27 @@ impl Received {
 
 impl Fields {
     pub(super) fn lines(&self) -> Option<&Lines> {
-        self.lines.as_ref()
+        match self {
+            Self::Lines(lines) => Some(lines),
+            Self::Map(_) => None,
+        }
     }
 
     /// The fields one by one: from now on they stay so.
     pub(super) fn map(&mut self) -> &mut HeaderMap {
-        let Self { lines, map } = self;
-        map.get_or_insert_with(|| Box::new(lines.take().map(|lines| lines.map()).unwrap_or_default()))
+        loop {
+            match self {
+                Self::Map(map) => return map,
+                Self::Lines(lines) => *self = Self::Map(Box::new(std::mem::take(lines).map())),
+            }
+        }
     }
 
     /// What is told of the length of the body, where it is one number.
     pub(super) fn length(&self) -> Option<u64> {
-        match (&self.lines, &self.map) {
-            (Some(lines), _) => lines.length,
-            (None, Some(map)) => map.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
-            (None, None) => None,
+        match self {
+            Self::Lines(lines) => lines.length,
+            Self::Map(map) => map.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
         }
     }
 }
@@ -81,6 +90,9 @@ impl Fields {
 // === impl Lines ===
 
 impl Lines {
+    /// Fields that most responses have less of.
+    const MANY: usize = 10;
+
     pub(super) fn with_room(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
@@ -93,16 +105,21 @@ impl Lines {
         &self.bytes
     }
 
-    fn map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(8);
-        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            // Written by `add`: a name, a colon, a space, a value and the end of the line.
-            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-            let Some(colon) = memchr::memchr(b':', line) else { continue };
-            let value = HeaderValue::from_bytes(line[colon..].get(2..).unwrap_or_default());
+    fn map(self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(Self::MANY);
+        let bytes = Bytes::from(self.bytes);
+        let mut rest = &bytes[..];
+        // Written by `add`: a name, a colon, a space, a value and the end of the line.
+        while let Some(colon) = memchr(b':', rest)
+            && let Some(end) = memchr(b'\r', &rest[colon..])
+        {
+            let (line, after) = rest.split_at(colon + end);
+            let value = line.get(colon + 2..).unwrap_or_default();
+            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value));
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value) {
                 map.append(name, value);
             }
+            rest = after.get(2..).unwrap_or_default();
         }
         if let Some(length) = self.length {
             map.insert(header::CONTENT_LENGTH, length.into());

@@ -194,7 +194,7 @@ impl Worker {
 
     /// Starts work that ends by itself.
     pub(super) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + 'static) {
-        self.tasks.borrow_mut().spawn_local(name, work);
+        self.tasks.borrow_mut().spawn_local(name, Box::pin(work));
     }
 
     /// A place among the requests that wait, unless there are too many.

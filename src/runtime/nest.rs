@@ -4,16 +4,11 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use futures::{
-    StreamExt as _,
-    future::{FutureExt as _, LocalBoxFuture},
-    stream::FuturesUnordered,
-};
+use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 
 /// The futures. Dropping it drops them all.
 #[derive(Default)]
@@ -94,12 +89,12 @@ impl Drop for Nest {
 
 impl Starter {
     /// Starts a future; it is dropped at once if the nest is gone.
-    pub fn start(&self, future: impl Future<Output = ()> + 'static) {
+    pub fn start(&self, future: LocalBoxFuture<'static, ()>) {
         match self.0.state.get() {
             State::Gone => {}
-            State::Awake => self.0.new.borrow_mut().push(future.boxed_local()),
+            State::Awake => self.0.new.borrow_mut().push(future),
             State::Asleep => {
-                self.0.new.borrow_mut().push(future.boxed_local());
+                self.0.new.borrow_mut().push(future);
                 if let Some(waker) = &*self.0.waker.borrow() {
                     waker.wake_by_ref();
                 }
@@ -120,9 +115,9 @@ mod tests {
         let starter = nest.starter();
         let ran = Rc::new(Cell::new(0));
         let (inner, seen) = (starter.clone(), ran.clone());
-        starter.start(async move {
-            inner.start(async move { seen.set(seen.get() + 1) });
-        });
+        starter.start(Box::pin(async move {
+            inner.start(Box::pin(async move { seen.set(seen.get() + 1) }));
+        }));
         poll_fn(|cx| nest.poll_beside(cx, |_| Poll::Ready(()))).await;
         assert_eq!((ran.get(), nest.is_empty()), (1, true));
     }
@@ -139,7 +134,7 @@ mod tests {
         });
         let starting = async {
             tokio::task::yield_now().await;
-            starter.start(async move { seen.set(true) });
+            starter.start(Box::pin(async move { seen.set(true) }));
         };
         futures::join!(running, starting);
         assert!(ran.get());
@@ -151,12 +146,12 @@ mod tests {
         let starter = nest.starter();
         let held = Rc::new(());
         let (first, second) = (held.clone(), held.clone());
-        starter.start(async move {
+        starter.start(Box::pin(async move {
             pending::<()>().await;
             drop(first);
-        });
+        }));
         drop(nest);
-        starter.start(async move { drop(second) });
+        starter.start(Box::pin(async move { drop(second) }));
         assert_eq!(Rc::strong_count(&held), 1);
     }
 }

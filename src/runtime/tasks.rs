@@ -12,11 +12,11 @@ use std::{
     thread,
 };
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::LocalBoxFuture};
 use tokio::{
     runtime::Builder,
     sync::oneshot,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinSet, spawn_blocking, spawn_local},
 };
 use tracing::Instrument as _;
 
@@ -92,11 +92,10 @@ impl Tasks {
         Ok(())
     }
 
-    /// Starts a task on this thread, inside a `LocalSet`. It has no span: this is for connections, where entering one
-    /// at each poll would show.
-    pub fn spawn_local(&mut self, name: &'static str, future: impl Future<Output = ()> + 'static) {
-        // In a box: on its way into a task, and out of it at its end, a future is moved some times.
-        self.running.spawn_local(watch(name, Box::pin(future)));
+    /// Starts a task on this thread, inside a `LocalSet`. It has no span: entering one at each poll would show. In a box:
+    /// on its way into a task, and out of it at its end, a future is moved some times.
+    pub fn spawn_local(&mut self, name: &'static str, future: LocalBoxFuture<'static, ()>) {
+        self.running.spawn_local(watch(name, future));
     }
 
     /// Waits for the next task to end; pends for ever while there is none. Safe in a `select!`: nothing is lost when it
@@ -150,6 +149,16 @@ impl Tasks {
             let _ = spawn_blocking(move || thread.join()).await;
         }
     }
+}
+
+/// Starts a task on this thread, inside a `LocalSet`, whose end `tell` is told. Its owner is the thread: it is stopped
+/// with that. For connections, which come and go too often to be kept in a set.
+pub fn start_local(
+    name: &'static str,
+    future: LocalBoxFuture<'static, ()>,
+    tell: impl FnOnce(Ended) + 'static,
+) {
+    drop(spawn_local(watch(name, future).map(tell)));
 }
 
 /// Gets about a third of what another thread gets.
@@ -251,7 +260,7 @@ mod tests {
         let seen = shared.clone();
         local
             .run_until(async {
-                tasks.spawn_local("connection", async move { seen.set(1) });
+                tasks.spawn_local("connection", Box::pin(async move { seen.set(1) }));
                 assert_eq!(tasks.ended().await.end, End::Returned);
             })
             .await;

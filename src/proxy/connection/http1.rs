@@ -113,15 +113,15 @@ async fn requests(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>) -> Ende
 
 /// One request and its answer.
 async fn exchange(connection: &Rc<Connection>, wire: &Rc<RefCell<Wire>>, head: Head) -> Result<Keeps, Ended> {
-    let Head { request, body, keeps, expects } = head;
-    let is_connect = *request.method() == Method::CONNECT;
-    let mut asked = Asked { version: request.version(), is_head: *request.method() == Method::HEAD, keeps };
-    let trailers = http::Trailers::of(request.headers());
+    let Head { parts, present, body, keeps, expects } = head;
+    let is_connect = parts.method == Method::CONNECT;
+    let mut asked = Asked { version: parts.version, is_head: parts.method == Method::HEAD, keeps };
+    let trailers = http::Trailers::of(&parts.headers, present);
     wire.borrow_mut().owes_continue = expects && !body.is_done();
     let worker = wire.borrow_mut().begin(body);
-    let request = request.map(|()| Incoming::Http1(Coming(wire.clone())));
+    let incoming = Incoming::Http1(Coming(wire.clone()));
     let reply = {
-        let mut answering = pin!(http::answer(worker, connection.clone(), None, request));
+        let mut answering = pin!(http::answer(worker, connection.clone(), None, (parts, incoming)));
         poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(reply) => Poll::Ready(Ok(reply)),
             Poll::Pending => wire.borrow_mut().poll_meanwhile(connection, cx).map(Err),

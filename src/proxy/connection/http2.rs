@@ -168,7 +168,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
                     match ready!(serving.poll_accept(cx)) {
                         Some(Ok(asked)) => {
                             let (worker, connection) = (self.worker.clone(), self.connection.clone());
-                            self.starter.start(stream::serve(worker, connection, asked));
+                            self.starter.start(Box::pin(stream::serve(worker, connection, asked)));
                         }
                         Some(Err(error)) => return Poll::Ready(Ended::of(&error, &self.worker)),
                         None => return Poll::Ready(Ended::Closed),

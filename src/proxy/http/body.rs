@@ -27,7 +27,7 @@ pub(in crate::proxy) enum RequestBody {
 pub(in crate::proxy) struct Body {
     kind: Kind,
     /// Told when the body is dropped, which is when its last byte was handed over.
-    record: Record,
+    record: Box<Record>,
 }
 
 enum Kind {
@@ -113,15 +113,15 @@ impl http_body::Body for RequestBody {
 // === impl Body ===
 
 impl Body {
-    pub(super) fn empty(record: Record) -> Self {
+    pub(super) fn empty(record: Box<Record>) -> Self {
         Self { kind: Kind::Empty, record }
     }
 
-    pub(super) fn page(page: Bytes, record: Record) -> Self {
+    pub(super) fn page(page: Bytes, record: Box<Record>) -> Self {
         Self { kind: Kind::Page(page), record }
     }
 
-    pub(super) fn download(exchange: Exchange, deadline: Option<Instant>, record: Record) -> Self {
+    pub(super) fn download(exchange: Exchange, deadline: Option<Instant>, record: Box<Record>) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
         Self { kind: Kind::Download { exchange: Some(exchange), deadline, rest: Bytes::new() }, record }
     }

@@ -91,7 +91,7 @@ impl Target {
         match &self.host {
             // It was found to be ASCII.
             HostText::Field { value, length } => {
-                std::str::from_utf8(&value.as_bytes()[..*length]).unwrap_or_default()
+                value.to_str().ok().and_then(|value| value.get(..*length)).unwrap_or_default()
             }
             HostText::Lower(host) => host,
         }
@@ -125,8 +125,8 @@ fn hops_left(head: &Parts) -> Option<u32> {
 
 /// Makes a head that has passed one that can go on: it names its host, and one hop less is left to it.
 pub(super) fn complete(head: &mut Parts) {
-    if !head.headers.contains_key(header::HOST)
-        && let Some(authority) = head.uri.authority()
+    if let Some(authority) = head.uri.authority()
+        && !head.headers.contains_key(header::HOST)
         && let Ok(host) = HeaderValue::try_from(authority.as_str())
     {
         head.headers.insert(header::HOST, host);
@@ -146,8 +146,8 @@ fn host(head: &Parts) -> Result<HostText, Refusal> {
         (None, _) => return Err(Refusal::Host("there is no Host")),
         (Some(_), Some(_)) => return Err(Refusal::Host("there is more than one Host")),
     };
-    let named = field.map(|field| parse(field.as_bytes())).transpose()?;
-    let asked = head.uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    let named = field.map(|field| parse(field.to_str().map_err(|_| INVALID)?)).transpose()?;
+    let asked = head.uri.authority().map(|authority| parse(authority.as_str())).transpose()?;
     if let (Some(named), Some(asked)) = (named, asked) {
         let default = if head.uri.scheme_str() == Some("https") { 443 } else { 80 };
         let same_port = named.port.unwrap_or(default) == asked.port.unwrap_or(default);
@@ -165,10 +165,10 @@ fn host(head: &Parts) -> Result<HostText, Refusal> {
     }
 }
 
+const INVALID: Refusal = Refusal::Host("Host is not a valid name");
+
 /// `host`, `host:port`, `[v6]` or `[v6]:port`; nothing else, and no user in front.
-fn parse(text: &[u8]) -> Result<Authority<'_>, Refusal> {
-    const INVALID: Refusal = Refusal::Host("Host is not a valid name");
-    let text = std::str::from_utf8(text).map_err(|_| INVALID)?;
+fn parse(text: &str) -> Result<Authority<'_>, Refusal> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => {
             address.parse::<std::net::Ipv6Addr>().map_err(|_| INVALID)?;

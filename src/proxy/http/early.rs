@@ -7,9 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     Answer, Asked,
     auth::{Auth, Question},
-    cors,
-    fields::Onward,
-    filters, peer,
+    cors, filters, peer,
     record::Record,
     refusal::Refusal,
 };
@@ -74,7 +72,7 @@ impl Asked<'_> {
             return Ok(Verdict::Pass);
         }
         let whole = rule.spec.timeouts.request.map(|time| (record.started + time, time));
-        let fields = Onward::new(&self.head.headers, peer(worker, connection, &rule.port_text), self.client);
+        let fields = self.onward(peer(worker, connection, &rule.port_text));
         let (scheme, socket) = (connection.scheme, connection.socket);
         let question = Question { fields, scheme, socket, port: rule.port.get(), whole };
         // In a box: few requests need one, and all would have room for it.

@@ -10,7 +10,12 @@ use memchr::memchr;
 
 use crate::{
     model::Cidr,
-    proxy::{connection::Trust, http1::fields::number, received::Received},
+    proxy::{
+        connection::Trust,
+        http1::fields::number,
+        present::{Field, Present},
+        received::Received,
+    },
     route::tells_of_client,
 };
 
@@ -48,6 +53,7 @@ pub(super) enum RequestId {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Onward<'a> {
     given: &'a HeaderMap,
+    present: Present,
     peer: Peer<'a>,
     client: &'a Client,
 }
@@ -77,8 +83,8 @@ pub(in crate::proxy) enum Trailers {
 
 impl Trailers {
     /// RFC 9110 section 6.5.1.
-    pub(in crate::proxy) fn of(headers: &HeaderMap) -> Self {
-        if headers.contains_key(header::TE) && te_trailers(headers) { Self::Taken } else { Self::Ignored }
+    pub(in crate::proxy) fn of(headers: &HeaderMap, present: Present) -> Self {
+        if present.has(Field::Te) && te_trailers(headers) { Self::Taken } else { Self::Ignored }
     }
 }
 
@@ -175,6 +181,9 @@ pub(super) fn named(headers: &HeaderMap) -> Named {
             || option.eq_ignore_ascii_case(b"close")
             || option.eq_ignore_ascii_case(b"upgrade")
     };
+    if headers.get_all(header::CONNECTION).iter().all(|value| is_usual(value.as_bytes())) {
+        return Named::These(Vec::new());
+    }
     let names: Vec<HeaderName> = options(headers)
         .filter(|option| !is_usual(option))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
@@ -246,27 +255,32 @@ fn is_alias(name: &str) -> bool {
 // === the client ===
 
 impl<'a> Onward<'a> {
-    pub(super) fn new(given: &'a HeaderMap, peer: Peer<'a>, client: &'a Client) -> Self {
-        Self { given, peer, client }
+    pub(super) fn new(
+        (given, present): (&'a HeaderMap, Present),
+        peer: Peer<'a>,
+        client: &'a Client,
+    ) -> Self {
+        Self { given, present, peer, client }
     }
 
     pub(super) fn given(&self) -> &'a HeaderMap {
         self.given
     }
 
+    pub(super) fn present(&self) -> Present {
+        self.present
+    }
+
     /// Each field that goes on.
     pub(super) fn each(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
-        let named = if self.given.contains_key(header::CONNECTION) {
-            named(self.given)
-        } else {
-            Named::These(Vec::new())
-        };
+        let named =
+            if self.present.has(Field::Connection) { named(self.given) } else { Named::These(Vec::new()) };
         for (name, value) in self.given {
             if self.goes_on(name) && !named.contains(name) {
                 put(name, value);
             }
         }
-        if Trailers::of(self.given) == Trailers::Taken {
+        if Trailers::of(self.given, self.present) == Trailers::Taken {
             put(&header::TE, &TRAILERS);
         }
         self.each_of_ours(put);
@@ -313,7 +327,7 @@ impl<'a> Onward<'a> {
 
     /// Who the client is. What it said itself is dropped, unless it is a proxy that is trusted.
     fn each_of_ours(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
-        let Self { given, peer, client } = self;
+        let Self { given, present: _, peer, client } = self;
         let is_missing = |name: &HeaderName| peer.trust == Trust::Untrusted || !given.contains_key(name);
         match peer.trust {
             Trust::Untrusted => {

@@ -13,7 +13,10 @@ use super::{
     filters::{self, Rewritten},
     refusal::Refusal,
 };
-use crate::proxy::http1::fields::expects_continue;
+use crate::proxy::{
+    http1::fields::expects_continue,
+    present::{Field, Present},
+};
 
 /// A request on its way.
 pub(in crate::proxy) struct Message<'a> {
@@ -92,6 +95,14 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether it has a field, as [`Self::given`] has it.
+    pub(in crate::proxy) fn has(&self, field: Field) -> bool {
+        match &self.fields {
+            Fields::Onward(fields) => fields.present().has(field),
+            Fields::Whole(headers) => Present::of(headers).has(field),
+        }
+    }
+
     /// Each field as it goes on.
     pub(in crate::proxy) fn each_field(&self, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
         match &self.fields {
@@ -126,12 +137,11 @@ impl<'a> Message<'a> {
 impl Outgoing<'_> {
     /// Whether the client's fields go on but for those that every request loses and gets.
     fn is_plain(&self, asked: &Asked<'_>) -> bool {
-        let headers = &asked.head.headers;
         self.edit.is_none()
             && self.rewritten.as_ref().is_none_or(|rewritten| rewritten.host.is_none())
             && asked.wants == Wants::Http
-            && headers.contains_key(header::HOST)
-            && !headers.contains_key(header::EXPECT)
+            && asked.present.has(Field::Host)
+            && !asked.present.has(Field::Expect)
     }
 
     fn fields(&self, asked: &Asked<'_>, name: &str) -> Result<HeaderMap, Refusal> {

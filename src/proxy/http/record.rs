@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts};
 use tokio::time::Instant;
 
 use super::{fields::Client, upload::Upload};
@@ -85,14 +85,15 @@ impl Record {
         worker: Rc<Worker>,
         connection: Rc<Connection>,
         lane: Option<Rc<Lane>>,
-        request: &Request<impl Sized>,
-    ) -> Self {
+        head: &Parts,
+    ) -> Box<Self> {
         let started = Instant::now();
         connection.begin(started);
-        worker.count_protocol(request.version());
-        let logged = worker.is_logging().then(|| Line::boxed(&connection, request));
-        let method = method_label(request.method());
-        Self {
+        worker.count_protocol(head.version);
+        let logged = worker.is_logging().then(|| Line::boxed(&connection, head));
+        let method = method_label(&head.method);
+        // What is moved from hand to hand is small.
+        Box::new(Self {
             worker,
             connection,
             lane,
@@ -103,7 +104,7 @@ impl Record {
             upstream: None,
             bytes_out: 0,
             line: logged,
-        }
+        })
     }
 
     /// It is counted for this rule, and for none of its backends yet.
@@ -239,16 +240,16 @@ impl Drop for Record {
 // === impl Line ===
 
 impl Line {
-    fn boxed(connection: &Connection, request: &Request<impl Sized>) -> Box<Self> {
-        let field = |name: header::HeaderName| HeaderMap::get(request.headers(), name).cloned();
+    fn boxed(connection: &Connection, head: &Parts) -> Box<Self> {
+        let field = |name: header::HeaderName| HeaderMap::get(&head.headers, name).cloned();
         Box::new(Self {
             time: SystemTime::now(),
             client: connection.peer,
             request_id: None,
-            method: request.method().clone(),
-            host: field(header::HOST).or_else(|| authority(request.uri())),
-            uri: request.uri().clone(),
-            version: request.version(),
+            method: head.method.clone(),
+            host: field(header::HOST).or_else(|| authority(&head.uri)),
+            uri: head.uri.clone(),
+            version: head.version,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),
             endpoint: None,

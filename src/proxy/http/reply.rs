@@ -42,8 +42,8 @@ pub(in crate::proxy) struct Reply {
     pub(in crate::proxy) body: Body,
 }
 
-pub(super) fn respond(answer: Answer, mut record: Record) -> Reply {
-    let own = |status: StatusCode, headers: HeaderMap, mut record: Record| {
+pub(super) fn respond(answer: Answer, mut record: Box<Record>) -> Reply {
+    let own = |status: StatusCode, headers: HeaderMap, mut record: Box<Record>| {
         record.answered(status);
         Reply { head: Received::new(status, headers), body: Body::empty(record) }
     };
@@ -62,7 +62,12 @@ pub(super) fn respond(answer: Answer, mut record: Record) -> Reply {
     }
 }
 
-pub(super) fn refuse(refusal: &Refusal, asked: &HeaderMap, id: &HeaderValue, mut record: Record) -> Reply {
+pub(super) fn refuse(
+    refusal: &Refusal,
+    asked: &HeaderMap,
+    id: &HeaderValue,
+    mut record: Box<Record>,
+) -> Reply {
     record.answered(refusal.status());
     record.fail(format_args!("{}: {refusal}", refusal.side()));
     let content_type = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

@@ -7,15 +7,11 @@ use http::{
 };
 
 use super::Keeps;
+use crate::proxy::present::{Field, Present};
 
 /// Where fields are in the bytes of a head: these are taken off the input, without a copy, while nothing borrows from it.
-#[derive(Clone, Copy)]
-pub(super) struct Spans<const N: usize> {
-    spans: [Span; N],
-    count: usize,
-}
+pub(super) struct Spans(Vec<Span>);
 
-#[derive(Clone, Copy, Default)]
 struct Span {
     name: (u32, u32),
     value: (u32, u32),
@@ -23,20 +19,20 @@ struct Span {
 
 // === impl Spans ===
 
-impl<const N: usize> Spans<N> {
+impl Spans {
     /// Where these fields, which are parts of `input`, are in it.
     pub(super) fn of(fields: &[httparse::Header<'_>], input: &[u8]) -> Self {
-        let mut spans = [Span::default(); N];
-        for (span, field) in spans.iter_mut().zip(fields) {
-            *span = Span { name: place(field.name.as_bytes(), input), value: place(field.value, input) };
-        }
-        Self { spans, count: fields.len().min(N) }
+        let span = |field: &httparse::Header<'_>| Span {
+            name: place(field.name.as_bytes(), input),
+            value: place(field.value, input),
+        };
+        Self(fields.iter().map(span).collect())
     }
 
     /// The fields; `None` where one is not valid.
     pub(super) fn map(&self, bytes: &Bytes) -> Option<HeaderMap> {
-        let mut headers = HeaderMap::with_capacity(self.count + Self::ROOM);
-        for Span { name, value } in &self.spans[..self.count] {
+        let mut headers = HeaderMap::with_capacity(self.0.len() + Self::ROOM);
+        for Span { name, value } in &self.0 {
             let name = HeaderName::from_bytes(&bytes[range(*name)]).ok()?;
             let value = HeaderValue::from_maybe_shared(bytes.slice(range(*value))).ok()?;
             headers.append(name, value);
@@ -108,23 +104,32 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'stati
 
 /// A number in digits only.
 pub(in crate::proxy) fn number(digits: &[u8]) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// What a head says of its connection (RFC 9112 section 9.3).
-pub(super) fn keeps(headers: &HeaderMap, version: http::Version) -> Keeps {
-    let names = |option: &[u8]| {
-        let values = headers.get_all(header::CONNECTION).into_iter();
-        values
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .any(|named| named.trim_ascii().eq_ignore_ascii_case(option))
-    };
-    let is_kept = match version {
-        http::Version::HTTP_10 => names(b"keep-alive") && !names(b"close"),
-        _ => !names(b"close"),
-    };
-    if is_kept { Keeps::Open } else { Keeps::Closes }
+pub(super) fn keeps(headers: &HeaderMap, present: Present, version: http::Version) -> Keeps {
+    let mut keeps = if version == http::Version::HTTP_10 { Keeps::Closes } else { Keeps::Open };
+    if !present.has(Field::Connection) {
+        return keeps;
+    }
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                return Keeps::Closes;
+            }
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                keeps = Keeps::Open;
+            }
+        }
+    }
+    keeps
 }
 
 /// The fields that `Trailer` announces.

@@ -6,7 +6,9 @@ mod tests;
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header, request::Parts,
+};
 use memchr::memchr;
 
 use super::{
@@ -14,6 +16,7 @@ use super::{
     body::{Decoder, Encoder},
     fields::{self, Spans},
 };
+use crate::proxy::present::{Field, Present};
 
 // === from a client ===
 
@@ -23,7 +26,9 @@ const FIELDS: usize = 100;
 /// A request's head as it came, and what it says of what follows.
 #[derive(Debug)]
 pub(in crate::proxy) struct Head {
-    pub(in crate::proxy) request: Request<()>,
+    /// In a box: it is moved from hand to hand.
+    pub(in crate::proxy) parts: Box<Parts>,
+    pub(in crate::proxy) present: Present,
     /// How the body is told.
     pub(in crate::proxy) body: Decoder,
     /// Whether the client wants to keep the connection.
@@ -57,23 +62,25 @@ pub(in crate::proxy) fn read(
     let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| INVALID)?;
     let target = fields::place(parsed.path.unwrap_or_default().as_bytes(), input);
-    let spans = Spans::<FIELDS>::of(parsed.headers, input);
+    let spans = Spans::of(parsed.headers, input);
     let bytes = input.split_to(length).freeze();
     let uri = Uri::from_maybe_shared(bytes.slice(fields::range(target))).map_err(|_| INVALID)?;
     let headers = spans.map(&bytes).ok_or(INVALID)?;
-    let body = framing(&headers, version).ok_or(INVALID)?;
-    let keeps = fields::keeps(&headers, version);
-    let expects = version == Version::HTTP_11 && fields::expects_continue(&headers);
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = version;
-    *request.headers_mut() = headers;
-    Ok(Some(Head { request, body, keeps, expects }))
+    let present = Present::of(&headers);
+    let body = framing(&headers, present, version).ok_or(INVALID)?;
+    let keeps = fields::keeps(&headers, present, version);
+    let expects =
+        version == Version::HTTP_11 && present.has(Field::Expect) && fields::expects_continue(&headers);
+    let mut parts = Box::new(Request::new(()).into_parts().0);
+    (parts.method, parts.uri, parts.version, parts.headers) = (method, uri, version, headers);
+    Ok(Some(Head { parts, present, body, keeps, expects }))
 }
 
 /// RFC 9112 section 6.3. `None` where it is told in two ways, or in one that this version does not have.
-fn framing(headers: &HeaderMap, version: Version) -> Option<Decoder> {
+fn framing(headers: &HeaderMap, present: Present, version: Version) -> Option<Decoder> {
+    if !present.has_any(&[Field::ContentLength, Field::TransferEncoding]) {
+        return Some(Decoder::none());
+    }
     let length = fields::content_length(headers).ok()?;
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next(), length) {

@@ -14,7 +14,10 @@ use super::{
     body::{Decoder, Encoder},
     fields::{self, Spans},
 };
-use crate::proxy::received::{Lines, Received};
+use crate::proxy::{
+    present::{Field, Present},
+    received::{Lines, Received},
+};
 
 // === from an endpoint ===
 
@@ -78,10 +81,10 @@ pub(in crate::proxy) fn read(
         input.advance(length);
         (Received::of_lines(status, lines), told)
     } else {
-        let spans = Spans::<FIELDS>::of(parsed.headers, input);
+        let spans = Spans::of(parsed.headers, input);
         let headers = spans.map(&input.split_to(length).freeze()).ok_or("it has an invalid field")?;
         let told = if has_no_body {
-            Told { length: None, coding: Coding::None, keeps: fields::keeps(&headers, version) }
+            Told { length: None, coding: Coding::None, keeps: keeps(&headers, version) }
         } else {
             told(&headers, version)?
         };
@@ -148,7 +151,11 @@ fn plain(fields: &[httparse::Header<'_>], version: Version) -> Option<(Lines, To
 
 fn told(headers: &HeaderMap, version: Version) -> Result<Told, &'static str> {
     let coding = coding(headers, version)?;
-    Ok(Told { length: fields::content_length(headers)?, coding, keeps: fields::keeps(headers, version) })
+    Ok(Told { length: fields::content_length(headers)?, coding, keeps: keeps(headers, version) })
+}
+
+fn keeps(headers: &HeaderMap, version: Version) -> Keeps {
+    fields::keeps(headers, Present::of(headers), version)
 }
 
 /// How the body is coded for the way. Nobody has asked for more than chunks, and what else there is could not be told
@@ -209,9 +216,10 @@ pub(in crate::proxy) fn write(
         lines.is_dated
     } else {
         let headers = head.fields.map();
-        closes |= !is_switch && fields::keeps(headers, Version::HTTP_11) == Keeps::Closes;
+        let present = Present::of(headers);
+        closes |= !is_switch && fields::keeps(headers, present, Version::HTTP_11) == Keeps::Closes;
         write_fields(headers, status, out);
-        headers.contains_key(header::DATE)
+        present.has(Field::Date)
     };
     let (told_now, is_chunked) = match framing {
         Framing::None => (None, false),

@@ -15,7 +15,8 @@ use crate::proxy::{config::Limits, received::Received};
 
 pub(in crate::proxy) enum Exchange {
     Own(Box<Own>),
-    Shared(Ticket),
+    /// In a box: what is moved from hand to hand is small.
+    Shared(Box<Ticket>),
     /// On a stream that has its answer: a WebSocket over HTTP/2, or why there is none.
     Wide(Box<Answered>),
 }
@@ -78,7 +79,7 @@ impl Exchange {
             }
             Protocol::Http2 => {
                 let ticket = endpoint.shared.open(&endpoint.means.tasks, connect).await?;
-                Ok(Self::Shared(endpoint.marked(ticket)))
+                Ok(Self::Shared(Box::new(endpoint.marked(ticket))))
             }
         }
     }

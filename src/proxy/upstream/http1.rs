@@ -33,6 +33,7 @@ use crate::proxy::{
         request,
         response::{self, Head},
     },
+    present::Field,
     received::Received,
 };
 
@@ -118,7 +119,7 @@ impl Own {
             return Err(Failure::NotSent);
         }
         self.state = State::Closed;
-        self.is_private |= credentials::are_shown(message.given());
+        self.is_private |= message.has(Field::Authorization) && credentials::are_shown(message.given());
         self.begin(message);
         let mut seen = Seen::default();
         let head = poll_fn(|cx| self.poll_head(message, &mut seen, cx)).await?;

@@ -197,7 +197,7 @@ impl Shared {
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| Failure::Broken(io::Error::other(error)))?;
         let most = Rc::new(Cell::new(Self::MOST));
-        tasks.borrow_mut().spawn_local("upstream", drive(connection, Rc::downgrade(&most)));
+        tasks.borrow_mut().spawn_local("upstream", Box::pin(drive(connection, Rc::downgrade(&most))));
         let idle = Cell::new(Instant::now());
         Ok(Rc::new(Self { sender: RefCell::new(sender), most, requests: Cell::new(0), idle }))
     }

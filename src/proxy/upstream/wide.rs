@@ -72,10 +72,13 @@ impl Open {
             .data_frame_budget(Self::PIECES);
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let mut pings = connection.ping_pong()?;
-        endpoint.means.tasks.borrow_mut().spawn_local("upstream", async move {
-            // Its errors are handed to whoever is on the stream.
-            let _ = connection.await;
-        });
+        endpoint.means.tasks.borrow_mut().spawn_local(
+            "upstream",
+            Box::pin(async move {
+                // Its errors are handed to whoever is on the stream.
+                let _ = connection.await;
+            }),
+        );
         // Whoever answers a ping has sent its settings before.
         pings.ping(h2::Ping::opaque()).await.ok()?;
         sender.is_extended_connect_protocol_enabled().then_some(sender)

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::LocalBoxFuture;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
@@ -22,7 +23,7 @@ use crate::{
     route::Table,
     runtime::{
         live::Live,
-        tasks::{End, Ended},
+        tasks::{self, End, Ended},
     },
 };
 
@@ -90,7 +91,7 @@ pub(in crate::proxy) async fn run(
                     match TcpListener::from_std(socket) {
                         Ok(listener) => {
                             let accepting = accept(worker.clone(), address, listener, closed);
-                            worker.tasks.borrow_mut().spawn_local(ACCEPT, accepting);
+                            worker.tasks.borrow_mut().spawn_local(ACCEPT, Box::pin(accepting));
                             listeners.entry(address).or_default().push(close);
                         }
                         Err(error) => tracing::error!(%address, %error, "cannot accept on a socket"),
@@ -211,8 +212,7 @@ impl Worker {
         self.connections.borrow_mut().insert(number, connection.clone());
         let listed = Listed(self.clone(), number);
         let worker = self.clone();
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.spawn_local("connection", async move {
+        self.start(Box::pin(async move {
             let _listed = listed;
             let (mut stream, mut connection) = (stream, connection);
             if worker.config.proxy_protocol.contains(&socket.port()) {
@@ -222,11 +222,13 @@ impl Worker {
                 }
             }
             connection::serve(worker, connection, stream).await;
-        });
-        // Two for each new one: the list of ended tasks does not grow.
-        for _ in 0..2 {
-            self.reap(&mut tasks);
-        }
+        }));
+    }
+
+    /// Serves a connection in a task of its own.
+    fn start(self: &Rc<Self>, serving: LocalBoxFuture<'static, ()>) {
+        let worker = self.clone();
+        tasks::start_local("connection", serving, move |ended| worker.note(&ended));
     }
 
     /// The connection with its place among those of its client; `None` where that has as many as it may. A trusted proxy

@@ -19,6 +19,7 @@ use super::{
             http::{self, Body, Reply},
             http1::fields::expects_continue,
             http2::{self, Duplex, Inflow, Outflow},
+            present::{Field, Present},
             worker::Worker,
         },
         Busy, Connection, Incoming,
@@ -69,9 +70,8 @@ async fn answer(
     let owes_continue = expects_continue(&head.headers);
     let coming = Coming { lane: lane.clone(), inflow, owes_continue };
     let reply = {
-        let request = Request::from_parts(head, Incoming::Http2(coming));
-        let mut answering =
-            pin!(http::answer(worker.clone(), connection.clone(), Some(lane.clone()), request));
+        let asked = (Box::new(head), Incoming::Http2(coming));
+        let mut answering = pin!(http::answer(worker.clone(), connection.clone(), Some(lane.clone()), asked));
         poll_fn(|cx| {
             let reply = answering.as_mut().poll(cx);
             for (status, headers) in lane.take_interim() {
@@ -127,17 +127,20 @@ fn inform(respond: &mut SendResponse<Bytes>, status: StatusCode, headers: Header
 fn complete(response: &mut Response<()>, body: &Body, worker: &Worker) {
     let has_no_length = response.status() == StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    http2::strip(headers);
-    headers.remove(header::TE);
+    let present = Present::of(headers);
+    if present.has_any(&http2::OF_CONNECTIONS) {
+        http2::strip(headers);
+        headers.remove(header::TE);
+    }
     if has_no_length {
         // RFC 9110 section 8.6.
         headers.remove(header::CONTENT_LENGTH);
     }
-    if !headers.contains_key(header::DATE) {
+    if !present.has(Field::Date) {
         headers.insert(header::DATE, worker.dated());
     }
     if !body.is_end_stream()
-        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !present.has(Field::ContentLength)
         && let Some(length) = body.size_hint().exact()
     {
         headers.insert(header::CONTENT_LENGTH, length.into());

@@ -41,7 +41,7 @@ fn forwarded(peer: &str, fields: &[(&str, &str)]) -> Vec<String> {
     let headers = map(fields);
     let id = trusted_request_id(&headers, trust).cloned().unwrap_or(HeaderValue::from_static("new"));
     let client = Client { address: client_address(&headers, &peer), request_id: RequestId::Given(id) };
-    lines(&Onward::new(&headers, peer, &client).map())
+    lines(&Onward::new((&headers, Present::of(&headers)), peer, &client).map())
 }
 
 #[test]

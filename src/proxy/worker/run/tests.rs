@@ -26,11 +26,10 @@ fn a_panic_costs_its_connection_and_is_counted() {
         let config = Arc::new(Config::default());
         let table = live(Table::default()).1;
         let own = (Arc::default(), Terminator::new(None));
-        let worker = Worker::new(0, config, &table, (&metrics, None), own);
-        worker.tasks.borrow_mut().spawn_local("connection", async { panic!("lost at sea") });
-        while !worker.tasks.borrow().is_empty() {
+        let worker = Rc::new(Worker::new(0, config, &table, (&metrics, None), own));
+        worker.start(Box::pin(async { panic!("lost at sea") }));
+        while Rc::strong_count(&worker) > 1 {
             yield_now().await;
-            worker.tick();
         }
     });
     assert!(metrics.render().contains("portolan_panics_total 1"));
@@ -43,7 +42,7 @@ fn a_worker_that_cannot_accept_any_more_ends() {
         let table = live(Table::default()).1;
         let own = (Arc::default(), Terminator::new(None));
         let worker = Worker::new(0, Arc::default(), &table, (&Metrics::new(), None), own);
-        worker.tasks.borrow_mut().spawn_local(ACCEPT, async { panic!("lost at sea") });
+        worker.tasks.borrow_mut().spawn_local(ACCEPT, Box::pin(async { panic!("lost at sea") }));
         let (_commands, heard) = mpsc::unbounded_channel();
         let news = watch::channel(0).1;
         run(Rc::new(worker), table, heard, news).await
