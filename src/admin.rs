@@ -41,7 +41,7 @@ pub use server::serve;
 pub use token::TokenFile;
 
 use crate::{
-    model::Report,
+    model::{Allowed, Report},
     route::Table,
     runtime::{live::Live, ready::Ready},
     telemetry::Metrics,
@@ -57,6 +57,8 @@ pub struct State {
     /// drain too.
     pub ready: Ready,
     pub metrics: Metrics,
+    /// What requests may hold that is refused, or left out, otherwise.
+    pub allowed: Allowed,
     pub actions: Actions,
     /// Where it is asked what other documents would change.
     pub previews: tokio::sync::mpsc::Sender<Preview>,

@@ -39,7 +39,7 @@ pub use certificate::{
     Acme, AcmeChallenge, AcmeDns, Certificate, CertificateFiles, CertificateSpec, KeyType, SelfSigned,
 };
 pub use controller_config::{
-    AccessLog, AccessLogFormat, ControllerConfig, ControllerConfigSpec, Dialect, LogFormat,
+    AccessLog, AccessLogFormat, ControllerConfig, ControllerConfigSpec, Dialect, LogFormat, Oddity,
 };
 pub use core::{
     ClientIpConfig, ConfigMap, IntOrString, NamespaceObject, NamespaceSpec, Secret, SecretText, Service,

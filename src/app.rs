@@ -146,6 +146,7 @@ pub async fn start_with(settings: Settings, mut inherited: Inherited) -> anyhow:
                 table: live_table.clone(),
                 ready: ready.clone(),
                 metrics: metrics.clone(),
+                allowed: settings.allowed,
                 actions: admin::Actions { token: token(&settings).await?, asked: ask },
                 previews,
             };
@@ -341,6 +342,7 @@ fn proxy_config(settings: &Settings) -> proxy::Config {
         hold: settings.hold,
         trusted_proxies: settings.trusted_proxies.clone(),
         proxy_protocol: settings.proxy_protocol.iter().map(|port| port.get()).collect(),
+        allowed: settings.allowed,
         server_name: Some(docker::Own::read().hostname())
             .filter(|name| !name.is_empty())
             .and_then(|name| HeaderValue::from_str(name).ok()),

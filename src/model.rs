@@ -3,6 +3,7 @@
 //! [`crate::config`] makes these values from documents and labels, [`crate::discovery`] from what runs;
 //! [`crate::plan`] reads them.
 
+mod allowed;
 mod backend;
 mod backend_tls;
 mod certificate;
@@ -24,6 +25,7 @@ mod snapshot;
 mod status;
 mod workload;
 
+pub use allowed::{Allowed, Oddity};
 pub use backend::{Backend, Endpoint, EndpointTarget, Scheme, Service, ServiceKind, ServicePort};
 pub use backend_tls::{Authorities, AuthorityRefs, BackendTls, BackendTlsPolicy, EndpointTls, SubjectName};
 pub use certificate::{

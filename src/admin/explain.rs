@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{HttpFilter, Report},
+    model::{Allowed, HttpFilter, HttpMatch, Oddity, Report},
     route::{
         Choice, Listener, Request, Rule, Socket, Table,
         explain::{Candidate, Described, Explanation, Verdict},
@@ -53,10 +53,15 @@ type Known<'r> = (&'r Report, i64);
 const MOST: usize = 40;
 
 /// The answer as JSON; an error is a question that cannot be answered, in words. `now` is in seconds since 1970.
-pub fn explain(table: &Table, (report, now): (&Report, i64), query: &Query) -> Result<Value, String> {
+pub fn explain(
+    table: &Table,
+    allowed: Allowed,
+    (report, now): (&Report, i64),
+    query: &Query,
+) -> Result<Value, String> {
     let asked = Asked::read(query)?;
     let mut out = json!({"kind": "Explanation", "request": asked.render()});
-    let path = match path::canonical(&asked.path) {
+    let path = match path::canonical_if(&asked.path, allowed) {
         Ok(path) => path,
         Err(refused) => {
             out["answer"] = json!({"status": 400, "why": format!("the path is refused: {refused}")});
@@ -72,7 +77,12 @@ pub fn explain(table: &Table, (report, now): (&Report, i64), query: &Query) -> R
     let preflight = explanation.preflight_for.as_ref().map(|method| {
         format!("a CORS preflight is answered by the rule of the {method} request that it asks about")
     });
-    let note: Vec<String> = note.into_iter().chain(preflight).chain(asked.not_believed()).collect();
+    let note: Vec<String> = note
+        .into_iter()
+        .chain(preflight)
+        .chain(asked.not_believed())
+        .chain(asked.left_out(allowed))
+        .collect();
     out["note"] = if note.is_empty() { Value::Null } else { note.join("; ").into() };
     out["listeners"] =
         explanation.listeners.iter().map(|(listener, verdict)| render_listener(listener, verdict)).collect();
@@ -156,6 +166,22 @@ impl Asked {
         (!names.is_empty()).then(|| {
             format!(
                 "{} counts only from an address of `trustedProxies`; this is what happens to anybody else's request",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// Which fields no backend gets, in words.
+    fn left_out(&self, allowed: Allowed) -> Option<String> {
+        let media = self.headers.get(http::header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        if allowed.has(Oddity::Underscore) || media.is_some_and(HttpMatch::is_grpc_type) {
+            return None;
+        }
+        let odd = self.headers.keys().filter(|name| name.as_str().contains('_'));
+        let names: Vec<String> = odd.map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "no backend gets {} without `--allow underscore`: CGI takes `_` for `-`",
                 names.join(", ")
             )
         })

@@ -151,7 +151,7 @@ async fn explained(
     let Query(query) = query.map_err(|error| bad(error.body_text()))?;
     let (table, report) = (shared.state.table.load(), shared.state.report.load());
     let now = jiff::Timestamp::now().as_second();
-    let explanation = explain::explain(&table, (&report, now), &query).map_err(bad)?;
+    let explanation = explain::explain(&table, shared.state.allowed, (&report, now), &query).map_err(bad)?;
     Ok(as_json(StatusCode::OK, &explanation))
 }
 

@@ -13,9 +13,9 @@ use tokio::{
 use super::*;
 use crate::{
     model::{
-        BackendReport, Condition, ContainerReport, EndpointReport, EndpointState, EventReport, Health, Kind,
-        ListenerStatus, Meta, NetworkMode, ObjectReport, Origin, ParentRef, ParentStatus, Phase, Problem,
-        ResourceId, Severity, SourceReport, Status, Workload, WorkloadId,
+        Allowed, BackendReport, Condition, ContainerReport, EndpointReport, EndpointState, EventReport,
+        Health, Kind, ListenerStatus, Meta, NetworkMode, ObjectReport, Origin, ParentRef, ParentStatus,
+        Phase, Problem, ResourceId, Severity, SourceReport, Status, Workload, WorkloadId,
     },
     runtime::{
         drain::{self, Outcome, Trigger},
@@ -55,6 +55,7 @@ async fn start_with(report: Report, actions: Actions) -> Running {
         table,
         ready: ready.clone(),
         metrics,
+        allowed: Allowed::NOTHING,
         actions,
         previews: tokio::sync::mpsc::channel(1).0,
     };

@@ -83,6 +83,20 @@ pub struct ControllerConfigSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("uniqueItems" = true))]
     pub proxy_protocol: Vec<NonZeroU16>,
+    /// What is refused in requests, or left out of them, otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("uniqueItems" = true))]
+    pub allow: Vec<Oddity>,
+}
+
+/// Something in a request that is usual for some programs and a way around the rules of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oddity {
+    /// `%2F` in paths, which routes take for a part of its element. Who has it without being allowed gets 400.
+    EncodedSlash,
+    /// `_` in names of header fields. Those of clients that are no trusted proxies are left out otherwise, but for gRPC.
+    Underscore,
 }
 
 /// The form of log lines.

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{config::labels::Template, discovery::docker, model::Cidr};
+use crate::{
+    config::labels::Template,
+    discovery::docker,
+    model::{Allowed, Cidr},
+};
 
 /// Everything that `run` needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// Ports on which connections have to begin with a PROXY header.
     pub proxy_protocol: Vec<NonZeroU16>,
+    /// What requests may hold that is refused, or left out, otherwise.
+    pub allowed: Allowed,
     /// How often the engine is listed in full.
     pub resync: Duration,
 }
@@ -151,6 +157,7 @@ impl Default for Settings {
             expose_by_default: true,
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
+            allowed: Allowed::NOTHING,
             resync: Duration::from_mins(1),
         }
     }

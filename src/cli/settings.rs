@@ -20,7 +20,7 @@ use crate::{
     app::settings::{
         AccessLogFormat, AccessLogSettings, Dialect, Engine, EngineTls, LogFormat, LogSettings, Settings,
     },
-    model::Cidr,
+    model::{Allowed, Cidr, Oddity},
 };
 
 /// What the process was started with, beside its flags.
@@ -135,6 +135,7 @@ pub fn resolve(
             .unwrap_or(defaults.expose_by_default),
         trusted_proxies: trusted_proxies(args.trusted_proxies, fields)?,
         proxy_protocol: proxy_protocol(args.proxy_protocol, file),
+        allowed: allowed(args.allow, file),
         resync: or(args.resync, fields.resync()?, defaults.resync),
     };
     warnings.extend(nobody_may_act(&settings));
@@ -304,6 +305,17 @@ fn proxy_protocol(flag: Vec<NonZeroU16>, file: Option<&FileConfig>) -> Vec<NonZe
     match file {
         Some(file) if flag.is_empty() => file.spec.proxy_protocol.clone(),
         Some(_) | None => flag,
+    }
+}
+
+fn allowed(flag: Vec<Oddity>, file: Option<&FileConfig>) -> Allowed {
+    let oddity = |written: &api::Oddity| match written {
+        api::Oddity::EncodedSlash => Oddity::EncodedSlash,
+        api::Oddity::Underscore => Oddity::Underscore,
+    };
+    match file {
+        Some(file) if flag.is_empty() => file.spec.allow.iter().map(oddity).collect(),
+        Some(_) | None => flag.into_iter().collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use http::HeaderValue;
 
 use super::http::SessionKey;
-use crate::model::{Cidr, Connections};
+use crate::model::{Allowed, Cidr, Connections};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -20,6 +20,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Ports on which every connection has to begin with a PROXY header, from one of `trusted_proxies`.
     pub proxy_protocol: Vec<u16>,
+    /// What requests may hold that is refused, or left out, otherwise.
+    pub allowed: Allowed,
     /// `X-Forwarded-Server`; left out where absent.
     pub server_name: Option<HeaderValue>,
     /// How long connections are still accepted after a drain was asked for.
@@ -102,6 +104,7 @@ impl Default for Config {
             hold: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
+            allowed: Allowed::NOTHING,
             server_name: None,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),

@@ -97,7 +97,8 @@ pub(super) async fn answer(
     lane: Option<Rc<Lane>>,
     (mut head, incoming): (Box<Parts>, Incoming),
 ) -> Reply {
-    let mut record = Record::begin(worker.clone(), connection.clone(), lane, &head);
+    // In a box: it is moved from hand to hand.
+    let mut record = Box::new(Record::begin(worker.clone(), connection.clone(), lane, &head));
     let client = client(&worker, &connection, &head.headers);
     record.identified(&client);
     let mut told = None;
@@ -171,7 +172,7 @@ fn check(
     if head.version == Version::HTTP_2 {
         return check_http2(worker, head, incoming);
     }
-    let target = Target::of(head)?;
+    let target = Target::of(head, worker.config.allowed)?;
     let wants = if check::asks_for_websocket(head) { Wants::WebSocket } else { Wants::Http };
     if wants == Wants::WebSocket && (!connection.opaque.get() || !incoming.is_end_stream()) {
         return Err(Refusal::Upgrade);
@@ -186,7 +187,7 @@ fn check_http2(worker: &Worker, head: &mut Parts, incoming: Incoming) -> Result<
         return Err(Refusal::Fields);
     }
     let wants = adopt::adopt(head, worker.config.limits.http2.fields)?;
-    let target = Target::of(head)?;
+    let target = Target::of(head, worker.config.allowed)?;
     check::complete(head);
     adopt::to_origin_form(head);
     if wants == Wants::WebSocket {
@@ -218,6 +219,7 @@ fn peer<'a>(worker: &'a Worker, connection: &'a Connection, port: &'a HeaderValu
         scheme: connection.scheme,
         port,
         server: worker.config.server_name.as_ref(),
+        allowed: worker.config.allowed,
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::model::{Allowed, Oddity};
+
 /// Why a path is refused with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPath {
@@ -14,8 +16,12 @@ pub enum InvalidPath {
     NotAbsolute,
     #[error("the path holds an incomplete percent escape")]
     Escape,
-    #[error("the path holds a backslash, or an encoded slash or backslash")]
-    Slash,
+    #[error("the path holds an encoded slash, which `--allow encoded-slash` would let through")]
+    EncodedSlash,
+    #[error("the path holds a backslash, as it is or encoded")]
+    Backslash,
+    #[error("the path holds a dot segment beside an encoded slash")]
+    Dots,
     #[error("the path holds a NUL or another control character")]
     Control,
 }
@@ -24,6 +30,11 @@ pub enum InvalidPath {
 /// unreserved characters decoded, other escapes in upper case (section 6.2.2), characters that a path may not hold
 /// escaped, runs of slashes made one. Costs one scan where `raw` is canonical already.
 pub fn canonical(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
+    canonical_if(raw, Allowed::NOTHING)
+}
+
+/// The same where an encoded slash may be allowed: it is a part of its element, for routes and for the backend.
+pub fn canonical_if(raw: &str, allowed: Allowed) -> Result<Cow<'_, str>, InvalidPath> {
     if !raw.starts_with('/') {
         return Err(InvalidPath::NotAbsolute);
     }
@@ -39,7 +50,7 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
         }
         let start = path.len();
         path.push('/');
-        push_segment(&mut path, raw_segment)?;
+        push_segment(&mut path, raw_segment, allowed)?;
         match &path[start..] {
             "/." => path.truncate(start),
             "/.." => {
@@ -104,8 +115,8 @@ fn is_canonical(raw: &[u8]) -> bool {
     !(dots == 1 || dots == 2)
 }
 
-fn push_segment(path: &mut String, segment: &str) -> Result<(), InvalidPath> {
-    let bytes = segment.as_bytes();
+fn push_segment(path: &mut String, segment: &str, allowed: Allowed) -> Result<(), InvalidPath> {
+    let (start, bytes) = (path.len(), segment.as_bytes());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let (decoded, width) = if byte == b'%' {
@@ -118,14 +129,19 @@ fn push_segment(path: &mut String, segment: &str) -> Result<(), InvalidPath> {
         };
         at += width;
         match decoded {
-            b'/' | b'\\' => return Err(InvalidPath::Slash),
+            b'/' if allowed.has(Oddity::EncodedSlash) => push_escape(path, decoded),
+            b'/' => return Err(InvalidPath::EncodedSlash),
+            b'\\' => return Err(InvalidPath::Backslash),
             0 => return Err(InvalidPath::Control),
             ..0x20 | 0x7f if width == 1 => return Err(InvalidPath::Control),
             _ if is_unreserved(decoded) || (width == 1 && is_path_byte(decoded)) => path.push(decoded.into()),
             _ => push_escape(path, decoded),
         }
     }
-    Ok(())
+    // A backend that decodes first would resolve these.
+    let mut parts = path[start..].split("%2F");
+    let has_dots = parts.clone().nth(1).is_some() && parts.any(|part| matches!(part, "." | ".."));
+    if has_dots { Err(InvalidPath::Dots) } else { Ok(()) }
 }
 
 fn push_escape(path: &mut String, byte: u8) {

@@ -14,7 +14,7 @@ use super::{CheckFormat, DiffFormat, ExplainFormat, GetFormat};
 use crate::{
     app::settings::{AccessLogFormat, AdminAddress, Dialect, LogFormat},
     config::labels::Template,
-    model::Host,
+    model::{Host, Oddity},
 };
 
 /// A value, or `off`.
@@ -225,6 +225,10 @@ pub fn dialect() -> impl TypedValueParser<Value = Dialect> {
         ("caddy", Dialect::Caddy),
         ("docker-flow", Dialect::DockerFlow),
     ])
+}
+
+pub fn oddity() -> impl TypedValueParser<Value = Oddity> {
+    choice([("encoded-slash", Oddity::EncodedSlash), ("underscore", Oddity::Underscore)])
 }
 
 pub fn check_format() -> impl TypedValueParser<Value = CheckFormat> {

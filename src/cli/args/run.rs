@@ -12,7 +12,7 @@ use clap::{ArgMatches, parser::ValueSource};
 use super::parse::{self, EngineUrl, HostTemplates, Switch};
 use crate::{
     app::settings::{AccessLogFormat, AdminAddress, Dialect, LogFormat},
-    model::Cidr,
+    model::{Cidr, Oddity},
 };
 
 #[derive(Debug, Default, clap::Args)]
@@ -139,6 +139,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORTS", env = "PORTOLAN_PROXY_PROTOCOL", hide_env_values = true)]
     #[arg(value_delimiter = ',')]
     pub proxy_protocol: Vec<NonZeroU16>,
+
+    /// What is refused in requests, or left out of them, otherwise: encoded-slash (%2F in paths), underscore (_ in names
+    /// of headers) [default: none]
+    #[arg(long, value_name = "LIST", env = "PORTOLAN_ALLOW", hide_env_values = true)]
+    #[arg(value_delimiter = ',', value_parser = parse::oddity(), hide_possible_values = true)]
+    pub allow: Vec<Oddity>,
 
     /// Take the place of the process that runs with this state directory, without a refused or lost connection
     #[arg(long)]

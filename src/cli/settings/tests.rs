@@ -43,11 +43,12 @@ fn without_a_word_the_defaults_hold() {
 fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     let spec = r#"{"http": ":8081", "hold": "1s", "workers": 3, "logFormat": "json", "exposeByDefault": false,
         "accessLog": {"format": "json", "path": "access.log"}, "compat": ["caddy", "traefik"],
-        "trustedProxies": ["10.0.0.0/8"], "proxyProtocol": [80, 443],
+        "trustedProxies": ["10.0.0.0/8"], "proxyProtocol": [80, 443], "allow": ["encoded-slash"],
         "defaultHostTemplate": "{name}.test", "stateDir": "off"}"#;
     let from_file = settings("", spec);
     assert_eq!(from_file.http, Some("0.0.0.0:8081".parse().unwrap()));
     assert_eq!(from_file.proxy_protocol.iter().map(|port| port.get()).collect::<Vec<_>>(), [80, 443]);
+    assert_eq!(from_file.allowed, [Oddity::EncodedSlash].into_iter().collect());
     assert_eq!((from_file.hold, from_file.workers.get()), (Duration::from_secs(1), 3));
     assert_eq!((from_file.log.format, from_file.expose_by_default), (LogFormat::Json, false));
     assert_eq!(from_file.access_log.path, Some("conf/access.log".into()));
@@ -56,7 +57,8 @@ fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     assert_eq!((from_file.state_dir, from_file.removal_delay), (None, Duration::from_secs(10)));
 
     let flags = "--http off --hold 2s --workers 1 --log-format text --expose-by-default=true --access-log off \
-        --compat nginx-proxy --trusted-proxies ::1 --proxy-protocol 81 --default-host-template off --state-dir /s";
+        --compat nginx-proxy --trusted-proxies ::1 --proxy-protocol 81 --default-host-template off --state-dir /s \
+        --allow underscore";
     let from_flags = settings(flags, spec);
     assert_eq!((from_flags.http, from_flags.hold), (None, Duration::from_secs(2)));
     assert_eq!((from_flags.workers.get(), from_flags.log.format), (1, LogFormat::Text));
@@ -65,6 +67,7 @@ fn a_flag_wins_over_the_document_which_wins_over_the_default() {
     assert_eq!(from_flags.compat, [Dialect::NginxProxy]);
     assert_eq!(from_flags.trusted_proxies, ["::1".parse().unwrap()]);
     assert_eq!(from_flags.proxy_protocol.iter().map(|port| port.get()).collect::<Vec<_>>(), [81]);
+    assert_eq!(from_flags.allowed, [Oddity::Underscore].into_iter().collect());
     assert_eq!(from_flags.state_dir, Some("/s".into()));
 }
 

@@ -11,7 +11,10 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use memchr::memchr;
 
 use super::refusal::Refusal;
-use crate::route::path::{self, InvalidPath};
+use crate::{
+    model::Allowed,
+    route::path::{self, InvalidPath},
+};
 
 /// A head that passed. It borrows nothing from the head, which is edited on its way to the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +59,7 @@ struct Authority<'a> {
 // === impl Target ===
 
 impl Target {
-    pub(super) fn of(head: &Parts) -> Result<Self, Refusal> {
+    pub(super) fn of(head: &Parts, allowed: Allowed) -> Result<Self, Refusal> {
         match head.method {
             // A tunnel to anywhere, and a mirror of cookies: neither is a reverse proxy's to give.
             Method::CONNECT | Method::TRACE => return Err(Refusal::Method),
@@ -78,7 +81,7 @@ impl Target {
                 return Err(Refusal::Path(InvalidPath::NotAbsolute));
             }
             (_, _) if lacks_path => PathText::Changed("/".to_owned()),
-            (_, _) => match path::canonical(raw).map_err(Refusal::Path)? {
+            (_, _) => match path::canonical_if(raw, allowed).map_err(Refusal::Path)? {
                 Cow::Borrowed(_) => PathText::Canonical(head.uri.clone()),
                 Cow::Owned(path) => PathText::Changed(path),
             },

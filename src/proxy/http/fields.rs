@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memchr;
 
 use crate::{
-    model::Cidr,
+    model::{Allowed, Cidr, HttpMatch, Oddity},
     proxy::{
         connection::Trust,
         http1::fields::number,
@@ -70,6 +70,7 @@ pub(super) struct Peer<'a> {
     /// The listener's port.
     pub(super) port: &'a HeaderValue,
     pub(super) server: Option<&'a HeaderValue>,
+    pub(super) allowed: Allowed,
 }
 
 /// Whether a client takes trailers.
@@ -221,18 +222,22 @@ fn is_protected(name: &HeaderName) -> bool {
 
 /// What never goes on.
 pub(super) fn is_dropped(name: &str) -> bool {
-    match name {
+    is_for_one_hop(name) || (memchr(b'_', name.as_bytes()).is_some() && is_alias(name))
+}
+
+fn is_for_one_hop(name: &str) -> bool {
+    matches!(
+        name,
         "connection"
-        | "te"
-        | "upgrade"
-        | "keep-alive"
-        | "proxy"
-        | "proxy-connection"
-        | "proxy-authorization"
-        | "proxy-authenticate"
-        | "http2-settings" => true,
-        _ => memchr(b'_', name.as_bytes()).is_some() && is_alias(name),
-    }
+            | "te"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "http2-settings"
+    )
 }
 
 /// Whether a backend that takes `_` for `-`, as CGI does, would read this as a field that it believes.
@@ -312,7 +317,10 @@ impl<'a> Onward<'a> {
 
     fn goes_on(&self, name: &HeaderName) -> bool {
         let text = name.as_str();
-        if is_dropped(text) || *name == X_REQUEST_ID {
+        if is_for_one_hop(text) || *name == X_REQUEST_ID {
+            return false;
+        }
+        if memchr(b'_', text.as_bytes()).is_some() && (is_alias(text) || self.leaves_out_underscores()) {
             return false;
         }
         match self.peer.trust {
@@ -323,6 +331,15 @@ impl<'a> Onward<'a> {
                     && (self.peer.server.is_none() || *name != X_FORWARDED_SERVER)
             }
         }
+    }
+
+    /// CGI takes `_` for `-`, and a stranger's field for another one. The metadata of gRPC goes through no CGI.
+    fn leaves_out_underscores(&self) -> bool {
+        let is_grpc = || {
+            let media = self.given.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+            media.is_some_and(HttpMatch::is_grpc_type)
+        };
+        self.peer.trust == Trust::Untrusted && !self.peer.allowed.has(Oddity::Underscore) && !is_grpc()
     }
 
     /// Who the client is. What it said itself is dropped, unless it is a proxy that is trusted.
@@ -431,6 +448,7 @@ pub(in crate::proxy) fn forwarded_for(value: &[u8]) -> (IpAddr, String) {
         scheme: "http",
         port: &port,
         server: None,
+        allowed: Allowed::NOTHING,
     };
     let chain = chain(&headers, &peer);
     (client_address(&headers, &peer), String::from_utf8_lossy(chain.as_bytes()).into_owned())

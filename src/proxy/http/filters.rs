@@ -10,7 +10,7 @@ use memchr::memchr2;
 
 use super::refusal::Refusal;
 use crate::{
-    model::{HeaderEdit, HttpFilter, PathEdit, PathMatch, Redirect, Rewrite},
+    model::{Allowed, HeaderEdit, HttpFilter, Oddity, PathEdit, PathMatch, Redirect, Rewrite},
     proxy::received::Received,
     route::path,
 };
@@ -72,16 +72,18 @@ fn location(redirect: &Redirect, facts: &Facts<'_>) -> Result<HeaderValue, Refus
 
 /// The path after an edit, in canonical form again.
 fn edited<'a>(edit: Option<&'a PathEdit>, facts: &Facts<'a>) -> Result<Cow<'a, str>, Refusal> {
-    let edited = match (edit, facts.prefix) {
+    // Only the request can have brought an encoded slash, and it was allowed there.
+    let rest = [Oddity::EncodedSlash].into_iter().collect();
+    let (edited, allowed) = match (edit, facts.prefix) {
         // A prefix is replaced beside a prefix match only; validation refuses it elsewhere.
         (None, _) | (Some(PathEdit::ReplacePrefix(_)), None) => return Ok(Cow::Borrowed(facts.path)),
-        (Some(PathEdit::ReplaceFull(full)), _) if full.is_empty() => Cow::Borrowed("/"),
-        (Some(PathEdit::ReplaceFull(full)), _) => Cow::Borrowed(&**full),
+        (Some(PathEdit::ReplaceFull(full)), _) if full.is_empty() => (Cow::Borrowed("/"), Allowed::NOTHING),
+        (Some(PathEdit::ReplaceFull(full)), _) => (Cow::Borrowed(&**full), Allowed::NOTHING),
         (Some(PathEdit::ReplacePrefix(replacement)), Some(prefix)) => {
-            Cow::Owned(path::replace_prefix(facts.path, prefix, replacement))
+            (Cow::Owned(path::replace_prefix(facts.path, prefix, replacement)), rest)
         }
     };
-    let canonical = path::canonical(&edited).map_err(|_| Refusal::Rewritten)?;
+    let canonical = path::canonical_if(&edited, allowed).map_err(|_| Refusal::Rewritten)?;
     Ok(Cow::Owned(canonical.into_owned()))
 }
 

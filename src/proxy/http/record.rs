@@ -86,14 +86,13 @@ impl Record {
         connection: Rc<Connection>,
         lane: Option<Rc<Lane>>,
         head: &Parts,
-    ) -> Box<Self> {
+    ) -> Self {
         let started = Instant::now();
         connection.begin(started);
         worker.count_protocol(head.version);
         let logged = worker.is_logging().then(|| Line::boxed(&connection, head));
         let method = method_label(&head.method);
-        // What is moved from hand to hand is small.
-        Box::new(Self {
+        Self {
             worker,
             connection,
             lane,
@@ -104,7 +103,7 @@ impl Record {
             upstream: None,
             bytes_out: 0,
             line: logged,
-        })
+        }
     }
 
     /// It is counted for this rule, and for none of its backends yet.

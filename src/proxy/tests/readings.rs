@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::*;
-use crate::model::{HeaderEdit, HeaderMatch, PathEdit, Rewrite, ValueMatch};
+use crate::model::{HeaderEdit, HeaderMatch, Oddity, PathEdit, Rewrite, ValueMatch};
 
 fn looking_at(name: &'static str, value: &str) -> HttpMatch {
     let header = HeaderMatch { name: HeaderName::from_static(name), value: ValueMatch::Exact(value.into()) };
@@ -47,6 +47,38 @@ async fn what_strangers_say_of_themselves_chooses_no_route() {
     let before = special.heard().len();
     proxy.request("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n").await;
     assert_eq!(special.heard().len(), before + 1, "a trusted proxy is believed");
+}
+
+#[tokio::test]
+async fn what_is_odd_goes_on_where_it_is_allowed() {
+    let (special, rest) = (Server::echo().await, Server::echo().await);
+    let to = |server: &Server| rule(backend(vec![endpoint(server.address)]));
+    let table = || table(vec![("/a/b", to(&special)), ("/", to(&rest))]);
+    let asked = "GET /a%2fb?c=%2f HTTP/1.1\r\nHost: a\r\nMy_Field: 1\r\nX_Real_IP: 1.2.3.4\r\n\r\n";
+    assert_eq!(Proxy::start(config(), table()).request(asked).await.status, 400);
+    for (allowed, path, is_there) in [
+        (&[Oddity::EncodedSlash][..], "/a%2fb", false),
+        (&[Oddity::Underscore], "/a/c", true),
+        (&[Oddity::EncodedSlash, Oddity::Underscore], "/x/..%2fa", false),
+        (&[Oddity::EncodedSlash, Oddity::Underscore], "/%2F", true),
+    ] {
+        let allowed = Config { allowed: allowed.iter().copied().collect(), ..config() };
+        let before = rest.heard().len();
+        let status = Proxy::start(allowed, table()).request(&asked.replace("/a%2fb", path)).await.status;
+        if path.contains("..") {
+            assert_eq!((status, rest.heard().len()), (400, before), "{path}");
+            continue;
+        }
+        let heard = rest.heard().pop().unwrap().to_ascii_lowercase();
+        assert_eq!((status, rest.heard().len()), (200, before + 1), "{path}");
+        assert!(
+            heard.starts_with(&format!("get {}?c=%2f http/1.1\r\n", path.to_ascii_lowercase())),
+            "{heard}"
+        );
+        assert_eq!(heard.contains("\r\nmy_field: 1\r\n"), is_there, "{heard}");
+        assert!(!heard.contains("x_real_ip"), "{heard}");
+    }
+    assert!(special.heard().is_empty());
 }
 
 #[tokio::test]
@@ -124,7 +156,8 @@ async fn what_a_filter_sets_or_removes_comes_under_no_other_spelling() {
         remove: vec![remove],
         ..HeaderEdit::default()
     };
-    let proxy = Proxy::start(config(), filtered(server.address, vec![HttpFilter::RequestHeaders(edit)]));
+    let config = Config { allowed: [Oddity::Underscore].into_iter().collect(), ..config() };
+    let proxy = Proxy::start(config, filtered(server.address, vec![HttpFilter::RequestHeaders(edit)]));
     let request = "GET / HTTP/1.1\r\nHost: a\r\nx_auth: evil\r\nX-Auth: evil\r\nX_Secret-Key: 1\r\n\
                    x-secret-key: 1\r\nx_other: kept\r\n\r\n";
     assert_eq!(proxy.request(request).await.status, 200);

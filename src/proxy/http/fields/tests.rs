@@ -27,6 +27,10 @@ fn stripped(fields: &[(&str, &str)]) -> Vec<String> {
 
 /// What a backend sees of a request from `peer`, where 10.0.0.0/8 is trusted.
 fn forwarded(peer: &str, fields: &[(&str, &str)]) -> Vec<String> {
+    forwarded_if(peer, Allowed::NOTHING, fields)
+}
+
+fn forwarded_if(peer: &str, allowed: Allowed, fields: &[(&str, &str)]) -> Vec<String> {
     let trusted: Vec<Cidr> = vec!["10.0.0.0/8".parse().unwrap()];
     let address: IpAddr = peer.parse().unwrap();
     let text = HeaderValue::try_from(peer).unwrap();
@@ -36,8 +40,16 @@ fn forwarded(peer: &str, fields: &[(&str, &str)]) -> Vec<String> {
         Trust::Untrusted
     };
     let port = HeaderValue::from_static("80");
-    let peer =
-        Peer { address, text: &text, trust, trusted: &trusted, scheme: "http", port: &port, server: None };
+    let peer = Peer {
+        address,
+        text: &text,
+        trust,
+        trusted: &trusted,
+        scheme: "http",
+        port: &port,
+        server: None,
+        allowed,
+    };
     let headers = map(fields);
     let id = trusted_request_id(&headers, trust).cloned().unwrap_or(HeaderValue::from_static("new"));
     let client = Client { address: client_address(&headers, &peer), request_id: RequestId::Given(id) };
@@ -141,6 +153,15 @@ fn an_underscore_does_not_make_another_field() {
         ]),
         ["my_field: kept"]
     );
+    let goes_on = |media: &str, allowed| {
+        let fields = [("my_field", "a"), ("x_real_ip", "1.2.3.4"), ("content-type", media)];
+        let lines = forwarded_if("192.0.2.7", allowed, &fields);
+        assert!(!lines.contains(&"x_real_ip: 1.2.3.4".to_owned()), "{lines:?}");
+        lines.contains(&"my_field: a".to_owned())
+    };
+    let allowed = [Oddity::Underscore].into_iter().collect();
+    assert!(!goes_on("text/plain", Allowed::NOTHING) && goes_on("text/plain", allowed));
+    assert!(goes_on("application/grpc+proto", Allowed::NOTHING));
 }
 
 #[test]

@@ -135,6 +135,10 @@ fn what_a_rewrite_makes_is_checked_again() {
     assert_eq!(rewritten("/a?b").unwrap(), "/a%3Fb");
     assert!(matches!(rewritten("/a%2fb"), Err(Refusal::Rewritten)));
     assert!(matches!(rewritten("a"), Err(Refusal::Rewritten)));
+    let path = Some(PathEdit::ReplacePrefix("/x".into()));
+    let filters = [HttpFilter::Rewrite(Rewrite { hostname: None, path })];
+    let allowed = rewrite(filters.iter(), &facts("/v2/a%2Fb", Some("/v2"))).unwrap().unwrap();
+    assert_eq!(allowed.uri.unwrap(), "/x/a%2Fb", "the request was let through with it");
 }
 
 #[test]
