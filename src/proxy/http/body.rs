@@ -205,7 +205,9 @@ impl http_body::Body for Body {
                 }
             }
         };
-        trailing::strip(&mut frame, &[]);
+        if frame.as_ref().is_some_and(Frame::is_trailers) {
+            trailing::strip(&mut frame, &trailing::withheld(this.record.filters()));
+        }
         if let Some(data) = frame.as_mut().and_then(Frame::data_mut) {
             if let Some(lane) = this.record.lane() {
                 lane.unread(Some(this.record.coarse_now()));

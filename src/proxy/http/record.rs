@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{fields::Client, upload::Upload};
 use crate::{
+    model::HttpFilter,
     proxy::{
         connection::{Connection, End, Lane},
         worker::{Rule, Series, Worker},
@@ -116,6 +117,15 @@ impl Record {
         if let Among::Rule(_, choice) = &mut self.among {
             *choice = Some(index);
         }
+    }
+
+    /// What edits its answer.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &HttpFilter> {
+        let rule = match &self.among {
+            Among::Nothing | Among::Series(_) => None,
+            Among::Rule(rule, choice) => Some(rule.filters_of(*choice)),
+        };
+        rule.into_iter().flatten()
     }
 
     /// There is no rule for it.

@@ -11,7 +11,10 @@ use super::{
     Asked,
     fields::{self, Named},
 };
-use crate::{model::HttpFilter, route::tells_of_client};
+use crate::{
+    model::{HeaderEdit, HttpFilter},
+    route::tells_of_client,
+};
 
 /// Takes the trailers that may not come out of a piece of a body, and the piece where nothing is left of it. `withheld`
 /// are those of this message.
@@ -78,6 +81,22 @@ fn is_read_alike(one: &HeaderName, other: &HeaderName) -> bool {
     one.as_str().len() == other.as_str().len() && bytes(one) == bytes(other)
 }
 
+/// What filters have the head of an answer say, or not say.
+pub(super) fn withheld<'f>(filters: impl Iterator<Item = &'f HttpFilter>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for filter in filters {
+        if let HttpFilter::ResponseHeaders(edit) = filter {
+            names.extend(edited(edit));
+        }
+    }
+    names
+}
+
+fn edited(edit: &HeaderEdit) -> impl Iterator<Item = HeaderName> {
+    let written = edit.set.iter().chain(&edit.add).map(|(name, _)| name);
+    written.chain(&edit.remove).cloned()
+}
+
 impl Asked<'_> {
     /// What services and filters have the head say, or not say, the client does not say after its body; nor what
     /// `Connection` names.
@@ -92,8 +111,7 @@ impl Asked<'_> {
         }
         for filter in filters {
             if let HttpFilter::RequestHeaders(edit) = filter {
-                let edited = edit.set.iter().chain(&edit.add).map(|(name, _)| name);
-                names.extend(edited.chain(&edit.remove).cloned());
+                names.extend(edited(edit));
             }
         }
         upload.withhold(names);

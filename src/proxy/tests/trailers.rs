@@ -180,3 +180,32 @@ async fn what_the_head_has_of_a_rule_or_not_at_all_is_not_said_again_after_the_b
     assert_eq!(proxy.request(&posting("Connection: x-hop\r\n", &said)).await.status, 200);
     assert_eq!(server.heard(), ["3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n"]);
 }
+
+#[tokio::test]
+async fn what_a_rule_takes_from_an_answer_does_not_come_after_its_body() {
+    let said = ["X-Server: 1", "X_Version: 1", "X-Zone: 1", "X-Sum: 7"];
+    let server = Server::answering(move |_| {
+        format!("HTTP/1.1 200 OK\r\nX-Version: 1\r\n{}\r\n{}", announcing(&said), chunks(&said))
+    })
+    .await;
+    let edit = |set: &[&'static str], remove: &[&'static str]| {
+        let pair = |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("rule"));
+        let remove = remove.iter().map(|name| HeaderName::from_static(name)).collect();
+        HttpFilter::ResponseHeaders(crate::model::HeaderEdit {
+            set: set.iter().map(pair).collect(),
+            remove,
+            add: Vec::new(),
+        })
+    };
+    let mut one = rule(backend(vec![endpoint(server.address)]));
+    one.filters = vec![edit(&["x-zone"], &["x-version"])];
+    let target = backend(vec![endpoint(server.address)]);
+    one.backends = Weighted::new(vec![Choice::new(1, target, vec![edit(&[], &["x-server"])])]);
+    let proxy = Proxy::start(config(), table(vec![("/", one)]));
+    let mut old = proxy.connect().await;
+    old.send("GET / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\n\r\n").await;
+    let head = old.head().await;
+    assert_eq!((field(&head, "x-version"), field(&head, "x-zone")), (None, Some("rule")), "{head}");
+    assert_eq!(old.trailed().await, "3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n");
+    assert_eq!(Multi::connect(proxy.address).await.get("/").await.trailers, Some(sum()));
+}

@@ -325,11 +325,20 @@ impl Rule {
 
     /// The rule's filters, then those of the choice.
     pub(in crate::proxy) fn filters(&self, choice: &Choice) -> impl Iterator<Item = &HttpFilter> {
-        self.spec.filters.iter().chain(self.choice_filters(choice))
+        self.filters_of(Some(choice.index))
+    }
+
+    /// The same for the choice of this number, if there is one.
+    pub(in crate::proxy) fn filters_of(&self, choice: Option<usize>) -> impl Iterator<Item = &HttpFilter> {
+        self.spec.filters.iter().chain(choice.map_or(&[][..], |index| self.filters_at(index)))
     }
 
     pub(in crate::proxy) fn choice_filters(&self, choice: &Choice) -> &[HttpFilter] {
-        self.spec.backends.choices().get(choice.index).map_or(&[], |choice| &choice.filters)
+        self.filters_at(choice.index)
+    }
+
+    fn filters_at(&self, choice: usize) -> &[HttpFilter] {
+        self.spec.backends.choices().get(choice).map_or(&[], |choice| &choice.filters)
     }
 }
 

@@ -205,8 +205,10 @@ impl Worker {
                 self.0.left.notify_waiters();
             }
         }
-        let connection = Connection::new(self, peer, socket, counts.clone());
-        let Some(connection) = self.admitted(connection) else { return };
+        let connection = Rc::new(Connection::new(self, peer, socket, counts.clone()));
+        if self.admit(&connection).is_none() {
+            return;
+        }
         let number = self.arrivals.get();
         self.arrivals.set(number + 1);
         self.connections.borrow_mut().insert(number, connection.clone());
@@ -231,9 +233,9 @@ impl Worker {
         tasks::start_local("connection", serving, move |ended| worker.note(&ended));
     }
 
-    /// The connection with its place among those of its client; `None` where that has as many as it may. A trusted proxy
+    /// Gives the connection its place among those of its client; `None` where that has as many as it may. A trusted proxy
     /// stands for many clients, and is not counted.
-    fn admitted(&self, connection: Connection) -> Option<Rc<Connection>> {
+    fn admit(&self, connection: &Connection) -> Option<()> {
         if connection.trust == Trust::Untrusted {
             let Some(guest) = self.clients.enter(connection.peer) else {
                 self.metrics.limits("connections_per_client").add(1);
@@ -242,7 +244,7 @@ impl Worker {
             // Nobody has set it before.
             let _ = connection.guest.set(guest);
         }
-        Some(Rc::new(connection))
+        Some(())
     }
 
     /// The connection in the name of the client that its first bytes tell of; `None` where that is refused.
@@ -260,8 +262,8 @@ impl Worker {
                 Some(unnamed)
             }
             Ok(Some(client)) => {
-                let client = Connection::new(self, client, sender.socket, sender.counts.clone());
-                let client = self.admitted(client)?;
+                let client = Rc::new(Connection::new(self, client, sender.socket, sender.counts.clone()));
+                self.admit(&client)?;
                 self.connections.borrow_mut().insert(number, client.clone());
                 Some(client)
             }
