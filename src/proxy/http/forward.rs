@@ -65,7 +65,7 @@ pub(super) enum Failed {
     /// It may be tried again; `sent` says whether the endpoint may have seen some of it.
     Again { failure: Failure, sent: Sent },
     /// It took too long, and may be tried again if the rule asks for that.
-    TooLong,
+    TooLong(Refusal),
     /// It must not.
     Final(Refusal),
 }
@@ -223,7 +223,7 @@ impl Tries {
     ) -> Result<(), Refusal> {
         let (failure, sent) = match failed {
             Failed::Again { failure, sent } => (failure, sent),
-            Failed::TooLong => return self.too_long(worker, backend, slot),
+            Failed::TooLong(refusal) => return self.too_long(worker, backend, slot, refusal),
             Failed::Final(refusal) => {
                 self.blame(worker, (backend, slot), &refusal);
                 return Err(refusal);
@@ -264,16 +264,7 @@ pub(super) async fn attempt(
     let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
     let result = within(deadline, sending).await;
     tries.response_after = tries.try_started.elapsed();
-    let result = result.unwrap_or_else(|| {
-        let is_whole = tries.whole().is_some() && tries.whole() == deadline;
-        Err(if is_whole {
-            Failed::Final(tries.late())
-        } else if asked.is_repeatable() && asked.has_whole_body() {
-            Failed::TooLong
-        } else {
-            Failed::Final(tries.late_try())
-        })
-    });
+    let result = result.unwrap_or_else(|| Err(tries.overdue(asked)));
     if let Some(watched) = &slot.watched
         && let Some(outcome) = outcome(&result)
     {
@@ -304,9 +295,11 @@ fn outcome<E>(result: &Result<(Received, E), Failed>) -> Option<Outcome> {
     match result {
         Ok((response, _)) if response.status.is_server_error() => Some(Outcome::Bad),
         Ok(_) => Some(Outcome::Good),
-        Err(Failed::Again { .. } | Failed::TooLong) => Some(Outcome::Bad),
+        Err(Failed::Again { .. }) => Some(Outcome::Bad),
         Err(Failed::Final(Refusal::Full(_))) => None,
-        Err(Failed::Final(refusal)) => (refusal.side() == Side::Backend).then_some(Outcome::Bad),
+        Err(Failed::Final(refusal) | Failed::TooLong(refusal)) => {
+            (refusal.side() == Side::Backend).then_some(Outcome::Bad)
+        }
     }
 }
 

@@ -1,7 +1,18 @@
 //! Who gets requests where several could: by chance, while others are busy, gone, left out or not asked yet.
 
-use super::*;
-use crate::model::{BackendPolicy, Balancing};
+use std::num::NonZeroU32;
+
+use super::{
+    watched::target,
+    *,
+};
+use crate::model::{BackendPolicy, Balancing, Ejection};
+
+fn ejecting(consecutive_errors: u32) -> BackendPolicy {
+    let consecutive_errors = NonZeroU32::new(consecutive_errors).unwrap();
+    let ejection = Ejection { consecutive_errors, eject_for: LONG * 9, max_percent: 50 };
+    BackendPolicy { ejection: Some(ejection), ..BackendPolicy::default() }
+}
 
 #[tokio::test]
 async fn every_endpoint_of_every_backend_of_a_rule_gets_its_share() {
@@ -30,3 +41,25 @@ async fn every_endpoint_of_every_backend_of_a_rule_gets_its_share() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_is_slow_to_send_its_body_costs_no_endpoint_anything() {
+    let (one, two) = (Server::echo().await, Server::echo().await);
+    let timeouts = [(Some(100), None), (Some(9_000), Some(100))].map(|(request, backend_request)| Timeouts {
+        request: request.map(Duration::from_millis),
+        backend_request: backend_request.map(Duration::from_millis),
+    });
+    for timeouts in timeouts {
+        let target = target(&[one.address, two.address], &ejecting(1));
+        let proxy = Proxy::start(config(), table(vec![("/", Rule { timeouts, ..rule(target) })]));
+        let mut slow = proxy.connect().await;
+        slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf").await;
+        let reply = slow.reply().await;
+        assert_eq!((reply.status, field(&reply.head, "connection")), (504, Some("close")));
+        let before = (one.heard().len(), two.heard().len());
+        for _ in 0..4 {
+            assert_eq!(proxy.status("/").await, 200);
+        }
+        assert_eq!((one.heard().len(), two.heard().len()), (before.0 + 2, before.1 + 2));
+        assert_eq!(proxy.metric("portolan_upstream_errors_total"), None);
+    }
+}
