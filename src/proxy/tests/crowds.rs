@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use super::{
-    watched::target,
+    watched::{Moody, check, state, target, watched},
     *,
 };
-use crate::model::{BackendPolicy, Balancing, Ejection};
+use crate::model::{BackendPolicy, Balancing, Ejection, EndpointState};
 
 fn ejecting(consecutive_errors: u32) -> BackendPolicy {
     let consecutive_errors = NonZeroU32::new(consecutive_errors).unwrap();
@@ -39,6 +39,48 @@ async fn every_endpoint_of_every_backend_of_a_rule_gets_its_share() {
         let heard: Vec<usize> = servers.iter().map(|server| server.heard().len()).collect();
         assert!(heard.iter().all(|heard| (20..=80).contains(heard)), "{balancing:?}: {heard:?}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_left_out_serves_when_no_other_is_left() {
+    let (good, bad) = (Moody::new().await, Moody::new().await);
+    let addresses = [good.server.address, bad.server.address];
+    bad.is(false);
+    let mut proxy = Proxy::start(config(), watched(&addresses, &ejecting(1)));
+    for _ in 0..2 {
+        proxy.status("/").await;
+    }
+    until("it is left out", || state(&proxy.health, addresses[1]) == Some(EndpointState::Ejected)).await;
+    bad.is(true);
+    proxy.publisher.publish(watched(&addresses[1..], &ejecting(1)));
+    until("the new table is there", || state(&proxy.health, addresses[0]).is_none()).await;
+    assert_eq!(proxy.status("/").await, 200);
+    until("people are told", || state(&proxy.health, addresses[1]) == Some(EndpointState::Ready)).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_serves_goes_on_when_it_begins_to_be_checked() {
+    let server = Server::start(|mut client, heard, _| async move {
+        while let Some(request) = client.request().await {
+            // Its health is not told.
+            if !request.starts_with("GET /health ") {
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+            heard.lock().unwrap().push(request);
+        }
+    })
+    .await;
+    let mut proxy = Proxy::start(config(), serving(&[server.address]));
+    assert_eq!(proxy.status("/").await, 200);
+    let checked = BackendPolicy { check: Some(check(LONG * 9)), ..BackendPolicy::default() };
+    let both = Server::echo().await;
+    proxy.publisher.publish(watched(&[server.address, both.address], &checked));
+    until("it is asked", || server.heard().iter().any(|request| request.starts_with("GET /health "))).await;
+    assert_eq!(proxy.status("/").await, 200);
+    assert_eq!(state(&proxy.health, server.address), Some(EndpointState::Ready));
+    // One that was not there before has to answer first.
+    let proxy = Proxy::start(config(), watched(&[server.address], &checked));
+    assert_eq!(proxy.status("/").await, 503);
 }
 
 #[tokio::test]

@@ -144,6 +144,32 @@ impl Watch {
         if view.epoch == epoch && view.until.is_none_or(|until| now < until) {
             return;
         }
+        let (mut weights, mut until) = self.weigh(slots, now);
+        // An ejection is worth less than an answer.
+        if weights.iter().all(|weight| *weight == 0) && self.recall(slots, now) {
+            (weights, until) = self.weigh(slots, now);
+        }
+        let mut fit = weights.iter().filter(|weight| **weight > 0).count();
+        if fit == 0 && self.policy.health == HealthUse::Prefer {
+            weights = slots.iter().map(|slot| u64::from(slot.weight)).collect();
+            fit = slots.len();
+        }
+        let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
+        *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
+    }
+
+    /// Ends the ejections of those that nothing else speaks against; says whether there were any.
+    fn recall(&self, slots: &[Slot], now: Instant) -> bool {
+        let watched = slots.iter().filter_map(|slot| slot.watched.as_ref());
+        let recalled = watched.filter(|watched| watched.member.vitals().recall(now)).count();
+        if recalled > 0 {
+            self.group.tell();
+        }
+        recalled > 0
+    }
+
+    /// What each endpoint weighs now, nothing where it is not fit, and when time alone changes that.
+    fn weigh(&self, slots: &[Slot], now: Instant) -> (Vec<u64>, Option<Instant>) {
         let slow_start = self.policy.slow_start;
         let mut until: Option<Instant> = None;
         let mut weights = Vec::with_capacity(slots.len());
@@ -158,13 +184,7 @@ impl Watch {
             }
             weights.push(if vitals.is_fit(now) { u64::from(slot.weight) * share } else { 0 });
         }
-        let mut fit = weights.iter().filter(|weight| **weight > 0).count();
-        if fit == 0 && self.policy.health == HealthUse::Prefer {
-            weights = slots.iter().map(|slot| u64::from(slot.weight)).collect();
-            fit = slots.len();
-        }
-        let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
-        *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
+        (weights, until)
     }
 
     /// Waits for a place at any endpoint, if not too many requests do already.
