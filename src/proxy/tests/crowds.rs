@@ -3,10 +3,27 @@
 use std::num::NonZeroU32;
 
 use super::{
-    watched::{Moody, check, state, target, watched},
+    watched::{Moody, check, limited, state, target, watched},
     *,
 };
 use crate::model::{BackendPolicy, Balancing, Ejection, EndpointState};
+
+/// Answers when the sender says so.
+async fn gated() -> (tokio::sync::watch::Sender<bool>, Server) {
+    let (sender, gate) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |mut client, heard, _| {
+        let mut gate = gate.clone();
+        async move {
+            while let Some(request) = client.request().await {
+                heard.lock().unwrap().push(request);
+                gate.wait_for(|open| *open).await.unwrap();
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    })
+    .await;
+    (sender, server)
+}
 
 fn ejecting(consecutive_errors: u32) -> BackendPolicy {
     let consecutive_errors = NonZeroU32::new(consecutive_errors).unwrap();
@@ -38,6 +55,52 @@ async fn every_endpoint_of_every_backend_of_a_rule_gets_its_share() {
         }
         let heard: Vec<usize> = servers.iter().map(|server| server.heard().len()).collect();
         assert!(heard.iter().all(|heard| (20..=80).contains(heard)), "{balancing:?}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_busy_endpoint_although_another_refuses() {
+    let (open, busy) = gated().await;
+    let closed = TcpListener::bind(asked()).await.unwrap().local_addr().unwrap();
+    let proxy = Proxy::start(config(), watched(&[busy.address, closed], &limited(1, 9)));
+    let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
+    first.send(get("/1")).await;
+    until("it is under way", || busy.heard().len() == 1).await;
+    let refused = r#"portolan_upstream_errors_total{backend="default/b",kind="connect"}"#;
+    let before = proxy.metric(refused);
+    second.send(get("/2")).await;
+    until("it was refused", || proxy.metric(refused) > before).await;
+    open.send(true).unwrap();
+    assert_eq!(second.reply().await.status, 200);
+    assert_eq!(first.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_has_the_one_that_a_new_table_brings() {
+    let (_closed, busy) = gated().await;
+    let free = Server::echo().await;
+    let addresses = [busy.address, free.address];
+    for table in [watched(&addresses, &limited(1, 1)), watched(&addresses, &BackendPolicy::default())] {
+        let mut proxy = Proxy::start(config(), watched(&addresses[..1], &limited(1, 1)));
+        let [mut first, mut second, mut third] =
+            [proxy.connect().await, proxy.connect().await, proxy.connect().await];
+        let before = (busy.heard().len(), free.heard().len());
+        first.send(get("/1")).await;
+        until("it is under way", || busy.heard().len() > before.0).await;
+        second.send(get("/2")).await;
+        third.send(get("/3")).await;
+        // One of them waits, and so the other one may not.
+        let (refused, mut waiting) = tokio::select! {
+            reply = second.reply() => (reply, third),
+            reply = third.reply() => (reply, second),
+        };
+        assert_eq!(refused.status, 503);
+        proxy.publisher.publish(table);
+        // Without a limit it may go to the busy one too.
+        until("it is served", || busy.heard().len() + free.heard().len() > before.0 + before.1 + 1).await;
+        if free.heard().len() > before.1 {
+            assert_eq!(waiting.reply().await.status, 200);
+        }
     }
 }
 
