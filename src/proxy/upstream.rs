@@ -366,7 +366,10 @@ impl Endpoint {
     pub(super) fn reuse(&self, protocol: Protocol) -> Option<Exchange> {
         match protocol {
             Protocol::Http1 => self.idle.borrow_mut().pop().map(|idle| Exchange::Own(idle.exchange)),
-            Protocol::Http2 => self.shared.reuse().map(|ticket| Exchange::Shared(self.marked(ticket))),
+            Protocol::Http2 => {
+                let ticket = self.shared.reuse(self.keeping.get().max_requests)?;
+                Some(Exchange::Shared(self.marked(ticket)))
+            }
         }
     }
 

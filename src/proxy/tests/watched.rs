@@ -290,6 +290,18 @@ async fn a_connection_takes_no_more_requests_than_its_backend_says() {
 }
 
 #[tokio::test]
+async fn a_connection_of_http2_takes_no_more_requests_either() {
+    let server = Backend2::echo().await;
+    let connections = Connections { max_requests: NonZeroU32::new(2), ..Connections::default() };
+    let policy = BackendPolicy { connections, ..BackendPolicy::default() };
+    let proxy = Proxy::start(config(), speaking_h2c(server.address, &policy));
+    for number in [1, 1, 2, 2, 3] {
+        assert_eq!(proxy.status("/").await, 200);
+        assert_eq!(server.connections.load(Ordering::SeqCst), number);
+    }
+}
+
+#[tokio::test]
 async fn a_backend_of_grpc_is_asked_by_its_own_protocol() {
     let well = Arc::new(AtomicBool::new(true));
     let mood = well.clone();
