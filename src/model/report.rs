@@ -193,7 +193,7 @@ impl BackendReport {
             .next();
         match first {
             Some(message) => format!("{} ({message})", self.others()),
-            None => "no endpoint fits: start a container that it selects, or write an address".into(),
+            None => "no endpoint fits: start a container that it selects, write an address, or give one a weight above 0".into(),
         }
     }
 

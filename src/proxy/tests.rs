@@ -4,6 +4,7 @@ mod answers;
 mod auth;
 mod cors;
 mod counted;
+mod crowds;
 mod deaths;
 mod failures;
 mod forwarding;

@@ -56,7 +56,7 @@ use shares::Shares;
 use stir::Stir;
 pub(super) use stream::Stream;
 pub(super) use visit::Visit;
-pub(super) use watch::{Crowded, Outcome, Place};
+pub(super) use watch::{Outcome, Pending, Place};
 use watch::{Watch, Watched};
 pub(super) use wide::Open;
 
@@ -367,7 +367,8 @@ impl Endpoint {
         match protocol {
             Protocol::Http1 => self.idle.borrow_mut().pop().map(|idle| Exchange::Own(idle.exchange)),
             Protocol::Http2 => {
-                self.shared.reuse().map(|ticket| Exchange::Shared(Box::new(self.marked(ticket))))
+                let ticket = self.shared.reuse(self.keeping.get().max_requests)?;
+                Some(Exchange::Shared(Box::new(self.marked(ticket))))
             }
         }
     }
@@ -459,14 +460,6 @@ impl Backend {
             self.turn.get().wrapping_sub(1)
         }
     }
-
-    /// Waits for a place at an endpoint: all of them have as many requests as they may have.
-    pub(super) async fn room(&self, until: Instant) -> Result<(), Crowded> {
-        match &self.watch {
-            Some(watch) => watch.room(&self.slots, until).await,
-            None => Err(Crowded::TooMany),
-        }
-    }
 }
 
 /// The limits of a backend that has some of its own.
@@ -478,6 +471,10 @@ fn own_limits(backend: &route::Backend, limits: &Limits) -> Option<Limits> {
 // === impl Slot ===
 
 impl Slot {
+    fn is_not_among(&self, endpoints: &[Rc<Endpoint>]) -> bool {
+        !endpoints.iter().any(|endpoint| Rc::ptr_eq(endpoint, &self.endpoint))
+    }
+
     /// The limits that hold for this endpoint.
     pub(super) fn limits<'l>(&'l self, otherwise: &'l Limits) -> &'l Limits {
         self.limits.as_deref().unwrap_or(otherwise)
@@ -492,6 +489,6 @@ impl Ask<'_> {
     }
 
     fn is_untried(&self, slot: &Slot) -> bool {
-        !self.failed.iter().any(|endpoint| Rc::ptr_eq(endpoint, &slot.endpoint))
+        slot.is_not_among(self.failed)
     }
 }

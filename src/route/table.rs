@@ -193,6 +193,12 @@ impl Table {
         self.members.endpoints.contains(identity)
     }
 
+    /// Whether some endpoint is at this address, however it is spoken to.
+    pub fn has_address(&self, address: &Address) -> bool {
+        let first = (address.clone(), None);
+        self.members.endpoints.range(first..).next().is_some_and(|(found, _)| found == address)
+    }
+
     /// Whether some match looks at a field that tells of the client.
     pub fn reads_client(&self) -> bool {
         self.members.reads_client

@@ -274,7 +274,7 @@ fn a_service_without_a_selector_selects_nothing() {
     ]);
     assert_eq!(
         plan.leads_to("a.test"),
-        "empty: no endpoint fits: start a container that it selects, or write an address"
+        "empty: no endpoint fits: start a container that it selects, write an address, or give one a weight above 0"
     );
 }
 

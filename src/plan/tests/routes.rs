@@ -177,7 +177,7 @@ fn a_route_says_which_backends_have_no_endpoint_and_why() {
     assert_eq!(plan.leads_to("a.test"), format!("empty: {why}"));
     assert_eq!(
         plan.route_says("none", "Ready"),
-        "Ready: False NoReadyEndpoint: backend `default/none`: no endpoint fits: start a container that it selects, or write an address"
+        "Ready: False NoReadyEndpoint: backend `default/none`: no endpoint fits: start a container that it selects, write an address, or give one a weight above 0"
     );
     // The reference is good all the same: 503, not 500.
     assert_eq!(plan.route_says("r", "Accepted"), "Accepted: True Accepted");

@@ -70,7 +70,7 @@ fn a_service_counts_the_endpoints_of_each_port() {
     );
     assert_eq!(
         ready("empty"),
-        "Ready: False NoReadyEndpoint: port 80: no endpoint fits: start a container that it selects, or write an address"
+        "Ready: False NoReadyEndpoint: port 80: no endpoint fits: start a container that it selects, write an address, or give one a weight above 0"
     );
     assert_eq!(
         ready("portless"),

@@ -25,7 +25,7 @@ use crate::{
     proxy::{
         received::Received,
         upstream::{
-            Ask, Backend, Crowded, Endpoint, Exchange, Failed as FailedRequest, Failure, Outcome, Picked,
+            Ask, Backend, Endpoint, Exchange, Failed as FailedRequest, Failure, Outcome, Pending, Picked,
             Protocol, Slot, Visit,
         },
         worker::{Lease, Worker},
@@ -58,6 +58,8 @@ struct Trouble {
     last: Option<(Refusal, Instant)>,
     /// What endpoints did to the request, each the last time.
     blamed: Vec<FailedRequest>,
+    /// While it waits for a place at an endpoint.
+    pending: Option<Pending>,
 }
 
 /// A try that failed.
@@ -65,7 +67,7 @@ pub(super) enum Failed {
     /// It may be tried again; `sent` says whether the endpoint may have seen some of it.
     Again { failure: Failure, sent: Sent },
     /// It took too long, and may be tried again if the rule asks for that.
-    TooLong,
+    TooLong(Refusal),
     /// It must not.
     Final(Refusal),
 }
@@ -83,6 +85,8 @@ impl Tries {
     const ENDPOINTS: usize = 3;
     /// Tries after the endpoint may have seen the request: it may be the request that breaks it.
     const REPEATS: u32 = 2;
+    /// How often it goes back to endpoints that have failed it while it waits for a busy one.
+    const PASSES: u32 = 1;
     /// Of a body that may have to be sent again.
     const KEPT: usize = 64 << 10;
 
@@ -127,7 +131,7 @@ impl Tries {
 
     /// The endpoint to try, if one is left in this pass: the one of the client's session as long as it is there.
     pub(super) fn next<'b>(
-        &self,
+        &mut self,
         worker: &Worker,
         backend: &'b Backend,
         asked: &Asked<'_>,
@@ -136,14 +140,18 @@ impl Tries {
         if self.failed.len() >= Self::ENDPOINTS {
             return None;
         }
-        backend.pick(&Ask {
+        let picked = backend.pick(&Ask {
             failed: &self.failed,
             head: asked.head,
             client: asked.client.address,
             random: asked.random,
             now: worker.now(),
             home,
-        })
+        });
+        if let Some(trouble) = self.trouble.as_mut().filter(|_| picked.is_some()) {
+            trouble.pending = None;
+        }
+        picked
     }
 
     /// Waits for something that makes another pass worth it: a new table or an endpoint that is fit, a place at one, or,
@@ -154,8 +162,14 @@ impl Tries {
         if backend.len() == 0 {
             return self.hold(worker, backend, changed).await;
         }
+        // One that is only busy is worth a longer wait than those that have failed.
+        if self.failed.len() < Self::ENDPOINTS && backend.is_crowded(&self.failed) {
+            return self.queue(worker, backend, changed).await;
+        }
         let Some((refusal, since)) = self.take_last() else {
-            return self.queue(worker, backend).await;
+            // Those that have failed it are the only ones that are left, or a place has just come free.
+            self.failed.clear();
+            return Ok(());
         };
         let now = Instant::now();
         let until = since + worker.config.limits.unreachable_grace.min(worker.config.hold);
@@ -171,23 +185,45 @@ impl Tries {
         Ok(())
     }
 
-    /// Waits for a place at an endpoint.
-    async fn queue(&mut self, worker: &Worker, backend: &Backend) -> Result<(), Refusal> {
-        if !self.failed.is_empty() {
-            // Those that have failed it are the only ones that are left.
-            self.failed.clear();
-            return Ok(());
-        }
+    /// Waits for a place at an endpoint that has not failed it, or for something that brings others.
+    async fn queue(
+        &mut self,
+        worker: &Worker,
+        backend: &Backend,
+        changed: impl Future<Output = ()>,
+    ) -> Result<(), Refusal> {
         let until = self.started + worker.config.limits.pending_timeout;
         let whole = self.whole().unwrap_or(until);
-        backend.room(until.min(whole)).await.map_err(|crowded| {
+        let before = self.trouble().pending.take();
+        let refused = |refusal: Refusal| {
             worker.metrics.upstream_errors(&backend.name, "overflow").add(1);
-            match crowded {
-                Crowded::TooLong if whole < until => self.late(),
-                Crowded::TooLong => Refusal::Overloaded("no place came free in time"),
-                Crowded::TooMany => Refusal::Overloaded("too many requests wait for one already"),
+            Err(refusal)
+        };
+        let Some(pending) = backend.queue(before) else {
+            return refused(Refusal::Overloaded("too many requests wait for one already"));
+        };
+        self.trouble().pending = Some(pending);
+        // Dropping the wait for a place hands one that has just come free to the next who waits.
+        tokio::select! {
+            biased;
+            () = backend.room(&self.failed) => {
+                // The place may be at one that has failed it, where nobody else is told of it.
+                if self.passes < Self::PASSES && !backend.has_room(&self.failed) {
+                    self.passes += 1;
+                    self.failed.clear();
+                }
+                Ok(())
             }
-        })
+            () = changed => {
+                self.failed.clear();
+                Ok(())
+            }
+            () = tokio::time::sleep_until(until.min(whole)) => refused(if whole < until {
+                self.late()
+            } else {
+                Refusal::Overloaded("no place came free in time")
+            }),
+        }
     }
 
     /// Waits for a new table or an endpoint that is fit, as long as a request may be held.
@@ -223,7 +259,7 @@ impl Tries {
     ) -> Result<(), Refusal> {
         let (failure, sent) = match failed {
             Failed::Again { failure, sent } => (failure, sent),
-            Failed::TooLong => return self.too_long(worker, backend, slot),
+            Failed::TooLong(refusal) => return self.too_long(worker, backend, slot, refusal),
             Failed::Final(refusal) => {
                 self.blame(worker, (backend, slot), &refusal);
                 return Err(refusal);
@@ -264,16 +300,7 @@ pub(super) async fn attempt(
     let sending = std::pin::pin!(send(worker, slot, asked, outgoing));
     let result = within(deadline, sending).await;
     tries.response_after = tries.try_started.elapsed();
-    let result = result.unwrap_or_else(|| {
-        let is_whole = tries.whole().is_some() && tries.whole() == deadline;
-        Err(if is_whole {
-            Failed::Final(tries.late())
-        } else if asked.is_repeatable() && asked.has_whole_body() {
-            Failed::TooLong
-        } else {
-            Failed::Final(tries.late_try())
-        })
-    });
+    let result = result.unwrap_or_else(|| Err(tries.overdue(asked)));
     if let Some(watched) = &slot.watched
         && let Some(outcome) = outcome(&result)
     {
@@ -304,9 +331,11 @@ fn outcome<E>(result: &Result<(Received, E), Failed>) -> Option<Outcome> {
     match result {
         Ok((response, _)) if response.status.is_server_error() => Some(Outcome::Bad),
         Ok(_) => Some(Outcome::Good),
-        Err(Failed::Again { .. } | Failed::TooLong) => Some(Outcome::Bad),
+        Err(Failed::Again { .. }) => Some(Outcome::Bad),
         Err(Failed::Final(Refusal::Full(_))) => None,
-        Err(Failed::Final(refusal)) => (refusal.side() == Side::Backend).then_some(Outcome::Bad),
+        Err(Failed::Final(refusal) | Failed::TooLong(refusal)) => {
+            (refusal.side() == Side::Backend).then_some(Outcome::Bad)
+        }
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) enum Refusal {
     TryTimeout(Duration),
     #[error("the request took longer than {0:?} (`timeouts.request` of the rule)")]
     Timeout(Duration),
+    /// By the name of the field, and how long that is.
+    #[error("the client had not sent all of its body when the {1:?} of `timeouts.{0}` of the rule were over")]
+    LateUpload(&'static str, Duration),
     /// By a service that is asked whether requests may pass.
     #[error("nobody could be asked whether the request may pass: {0}")]
     Unasked(Arc<str>),
@@ -123,9 +126,10 @@ impl Refusal {
             Self::NoEndpoint(_) | Self::Crowded | Self::Overloaded(_) | Self::Full(_) | Self::Unasked(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Unreachable(Failure::ConnectTimeout) | Self::TryTimeout(_) | Self::Timeout(_) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Unreachable(Failure::ConnectTimeout)
+            | Self::TryTimeout(_)
+            | Self::Timeout(_)
+            | Self::LateUpload(..) => StatusCode::GATEWAY_TIMEOUT,
             Self::Unreachable(_) | Self::Broken(_) | Self::Switched => StatusCode::BAD_GATEWAY,
         }
     }
@@ -139,6 +143,7 @@ impl Refusal {
             | Self::Length
             | Self::Upgrade
             | Self::Upload
+            | Self::LateUpload(..)
             | Self::Long(_)
             | Self::Method
             | Self::Misdirected => Side::Client,
@@ -186,6 +191,7 @@ impl Refusal {
             Self::Field | Self::Length | Self::Upgrade | Self::Upload => {
                 "The request is not complete or not valid."
             }
+            Self::LateUpload(..) => "The request's body did not come in time.",
             Self::Long(_) => "The request's body is too long.",
             Self::Method => "This method is not allowed.",
             Self::Misdirected => "This connection is for another host.",

@@ -2,6 +2,8 @@
 //! endpoint's id, which is the same after a new table and a restart, and tells a stranger nothing.
 //!
 //! An id is made of the endpoint's name and port, not of its address: a container that was recreated gets its clients back.
+//! Only where one name stands for several endpoints (a host name with many addresses, a backend that is referred to twice) is
+//! it made of the address too.
 //! Where a session has an end, id and end are signed: a client could write another end.
 
 #[cfg(test)]
@@ -31,10 +33,12 @@ pub(in crate::proxy) struct Sessions {
     policy: Arc<Session>,
     key: SessionKey,
     homes: BTreeMap<u64, Home>,
+    /// What a client of each endpoint carries.
+    ids: BTreeMap<Home, u64>,
 }
 
 /// An endpoint of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::proxy) struct Home {
     /// The position of the backend reference.
     pub(in crate::proxy) choice: usize,
@@ -92,7 +96,12 @@ impl SessionKey {
         self.sign(&format!("{}:{port}", endpoint.name))
     }
 
-    /// An end of a session at the endpoint with this id. No name has a zero: what is signed here is never an id.
+    /// The id of one of many endpoints with one name; `number` of them have its address too and come before it.
+    fn id_among(&self, endpoint: &route::Endpoint, number: usize) -> u64 {
+        self.sign(&format!("{}\0{}\0{number}", endpoint.name, endpoint.address))
+    }
+
+    /// An end of a session at the endpoint with this id. No name begins with a zero: what is signed here is never an id.
     fn end(&self, id: u64, until: u64) -> End {
         End { until, signature: self.sign(&format!("\0{id:016x}-{until:x}")) }
     }
@@ -109,16 +118,37 @@ impl Sessions {
     /// `None` where the rule does not keep clients at their endpoints.
     pub(in crate::proxy) fn new(key: &SessionKey, rule: &route::Rule) -> Option<Self> {
         let policy = rule.session.clone()?;
-        let mut homes = BTreeMap::new();
-        for (index, choice) in rule.backends.choices().iter().enumerate() {
-            if let (Target::Backend(backend), 1..) = (&choice.target, choice.weight) {
-                for endpoint in &backend.endpoints {
-                    let home = Home { choice: index, address: endpoint.address.clone() };
-                    homes.entry(key.id(endpoint)).or_insert(home);
+        let choices = || rule.backends.choices().iter().enumerate();
+        // A weight of 0 keeps new clients away; those who are there stay (GEP-1619, "Traffic Splitting").
+        let choices = choices()
+            .filter(|(_, choice)| choice.weight > 0)
+            .chain(choices().filter(|(_, choice)| choice.weight == 0));
+        let endpoints: Vec<(usize, &route::Endpoint)> = choices
+            .filter_map(|(index, choice)| match &choice.target {
+                Target::Backend(backend) => {
+                    Some(backend.endpoints.iter().map(move |endpoint| (index, endpoint)))
                 }
-            }
+                Target::Invalid(_) => None,
+            })
+            .flatten()
+            .collect();
+        let mut namesakes: BTreeMap<u64, usize> = BTreeMap::new();
+        for (_, endpoint) in &endpoints {
+            *namesakes.entry(key.id(endpoint)).or_default() += 1;
         }
-        Some(Self { policy, key: key.clone(), homes })
+        let (mut homes, mut ids) = (BTreeMap::new(), BTreeMap::new());
+        let mut met: BTreeMap<(&str, &Address), usize> = BTreeMap::new();
+        for (choice, endpoint) in endpoints {
+            let number = met.entry((&endpoint.name, &endpoint.address)).or_default();
+            let (by_name, among) = (key.id(endpoint), key.id_among(endpoint, *number));
+            *number += 1;
+            let home = Home { choice, address: endpoint.address.clone() };
+            // Whoever was here when there were more of that name, or fewer, is still at home.
+            homes.entry(by_name).or_insert_with(|| home.clone());
+            homes.insert(among, home.clone());
+            ids.insert(home, if namesakes.get(&by_name) == Some(&1) { by_name } else { among });
+        }
+        Some(Self { policy, key: key.clone(), homes, ids })
     }
 
     /// Where the client of a request was, if that is still there.
@@ -161,9 +191,9 @@ impl Sessions {
         scheme: &str,
         answer: &mut HeaderMap,
     ) {
-        let is_here = |home: &Home| home.choice == choice && home.address == *address;
-        if !home.is_some_and(is_here)
-            && let Some((id, _)) = self.homes.iter().find(|(_, home)| is_here(home))
+        let here = Home { choice, address: address.clone() };
+        if home != Some(&here)
+            && let Some(id) = self.ids.get(&here)
             && let Some((name, value)) = self.grant(*id, seconds(SystemTime::now()), scheme)
         {
             answer.append(name, value);

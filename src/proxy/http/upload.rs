@@ -31,6 +31,8 @@ pub(in crate::proxy) struct Upload {
     started: Cell<bool>,
     /// Whether the client broke it off, or sent what is not HTTP.
     failed: Cell<bool>,
+    /// Whether nothing but the client holds it up.
+    awaited: Cell<bool>,
     bytes: Cell<u64>,
     wait: RefCell<Option<Wait>>,
     kept: RefCell<Option<Kept>>,
@@ -70,6 +72,7 @@ impl Upload {
             incoming: RefCell::new(incoming),
             started: Cell::new(false),
             failed: Cell::new(false),
+            awaited: Cell::new(false),
             bytes: Cell::new(0),
             wait: RefCell::new(None),
             kept: RefCell::new(None),
@@ -219,6 +222,11 @@ impl Upload {
         }
     }
 
+    /// Whether the endpoint wants more of it, and the client has not sent that yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.get()
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.failed.get()
     }
@@ -246,7 +254,9 @@ impl Upload {
         {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
         }
-        let frame = ready!(Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx));
+        let polled = Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(cx);
+        self.awaited.set(polled.is_pending());
+        let frame = ready!(polled);
         self.started.set(true);
         match &frame {
             Some(Ok(frame)) => self.note(frame),

@@ -8,13 +8,13 @@ use crate::model::{
 };
 
 /// A backend that answers `/health` and everything else as it is told to.
-struct Moody {
-    server: Server,
+pub(super) struct Moody {
+    pub(super) server: Server,
     well: Arc<AtomicBool>,
 }
 
 impl Moody {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let well = Arc::new(AtomicBool::new(true));
         let mood = well.clone();
         let server = Server::answering(move |_| {
@@ -25,12 +25,12 @@ impl Moody {
         Self { server, well }
     }
 
-    fn is(&self, well: bool) {
+    pub(super) fn is(&self, well: bool) {
         self.well.store(well, Ordering::SeqCst);
     }
 
     /// How many requests of clients it has heard.
-    fn served(&self) -> usize {
+    pub(super) fn served(&self) -> usize {
         self.server.heard().iter().filter(|request| !request.starts_with("GET /health ")).count()
     }
 
@@ -39,7 +39,7 @@ impl Moody {
     }
 }
 
-fn check(interval: Duration) -> HealthCheck {
+pub(super) fn check(interval: Duration) -> HealthCheck {
     HealthCheck {
         probe: Probe::Http { path: "/health".into(), host: None, statuses: Vec::new() },
         port: None,
@@ -54,7 +54,7 @@ fn checked(interval: Duration) -> BackendPolicy {
     BackendPolicy { check: Some(check(interval)), ..BackendPolicy::default() }
 }
 
-fn limited(most: u32, pending: u32) -> BackendPolicy {
+pub(super) fn limited(most: u32, pending: u32) -> BackendPolicy {
     let connections = Connections {
         max_per_endpoint: NonZeroU32::new(most),
         max_pending: Some(pending),
@@ -64,17 +64,17 @@ fn limited(most: u32, pending: u32) -> BackendPolicy {
 }
 
 /// A table with one backend of that policy.
-fn watched(addresses: &[SocketAddr], policy: &BackendPolicy) -> Table {
+pub(super) fn watched(addresses: &[SocketAddr], policy: &BackendPolicy) -> Table {
     table(vec![("/", rule(target(addresses, policy)))])
 }
 
-fn target(addresses: &[SocketAddr], policy: &BackendPolicy) -> Target {
+pub(super) fn target(addresses: &[SocketAddr], policy: &BackendPolicy) -> Target {
     let endpoints = addresses.iter().copied().map(endpoint).collect();
     let policy = Arc::new(policy.clone());
     Target::Backend(Arc::new(Backend { name: "default/b".into(), endpoints, policy, reason: "".into() }))
 }
 
-fn state(health: &Live<HealthReport>, address: SocketAddr) -> Option<EndpointState> {
+pub(super) fn state(health: &Live<HealthReport>, address: SocketAddr) -> Option<EndpointState> {
     Some(health.load().0.get("default/b")?.get(&address.to_string())?.state)
 }
 
@@ -286,6 +286,18 @@ async fn a_connection_takes_no_more_requests_than_its_backend_says() {
     for number in [1, 1, 2, 2, 3] {
         assert_eq!(proxy.status("/").await, 200);
         assert_eq!(server.connections(), number);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_takes_no_more_requests_either() {
+    let server = Backend2::echo().await;
+    let connections = Connections { max_requests: NonZeroU32::new(2), ..Connections::default() };
+    let policy = BackendPolicy { connections, ..BackendPolicy::default() };
+    let proxy = Proxy::start(config(), speaking_h2c(server.address, &policy));
+    for number in [1, 1, 2, 2, 3] {
+        assert_eq!(proxy.status("/").await, 200);
+        assert_eq!(server.connections.load(Ordering::SeqCst), number);
     }
 }
 

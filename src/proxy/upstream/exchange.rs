@@ -78,7 +78,8 @@ impl Exchange {
                 Ok(Self::Own(own))
             }
             Protocol::Http2 => {
-                let ticket = endpoint.shared.open(&endpoint.means.tasks, connect).await?;
+                let most = endpoint.keeping.get().max_requests;
+                let ticket = endpoint.shared.open((&endpoint.means.tasks, most), connect).await?;
                 Ok(Self::Shared(Box::new(endpoint.marked(ticket))))
             }
         }

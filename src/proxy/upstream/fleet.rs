@@ -38,6 +38,8 @@ pub(in crate::proxy) struct Fleet {
     groups: Mutex<BTreeMap<Arc<str>, Arc<Group>>>,
     /// Endpoints that another process has found healthy, by backend; each until it is met.
     vouched: Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>,
+    /// The table that was adopted last.
+    adopted: Mutex<Option<Arc<Table>>>,
     /// Counts the tables that were adopted.
     round: AtomicU64,
     /// Counts what people and waiting requests should be told of.
@@ -106,6 +108,7 @@ impl Fleet {
             workers,
             groups: Mutex::default(),
             vouched: Mutex::default(),
+            adopted: Mutex::default(),
             round: AtomicU64::new(0),
             news: watch::Sender::new(0),
         }
@@ -124,12 +127,24 @@ impl Fleet {
     /// A backend, and its endpoints in their order; those that nobody knew are new.
     pub(super) fn group(&self, backend: &route::Backend) -> (Arc<Group>, Vec<Arc<Member>>) {
         let mut groups = lock(&self.groups);
-        let group =
-            groups.entry(backend.name.clone()).or_insert_with(|| Arc::new(Group::new(self.news.clone())));
+        let known = groups.get(&backend.name).cloned();
+        let is_new = known.is_none();
+        let group = known.unwrap_or_else(|| Arc::new(Group::new(self.news.clone())));
+        if is_new {
+            groups.insert(backend.name.clone(), group.clone());
+        }
         let round = self.round.load(Ordering::SeqCst);
         group.round.store(round, Ordering::SeqCst);
         let mut vouched = lock(&self.vouched);
-        (group.clone(), group.meet(backend, self.workers, round, vouched.get_mut(&*backend.name)))
+        let mut vouched = vouched.get_mut(&*backend.name);
+        // A backend that served before anybody watched it goes on, as one does whose first check comes later.
+        let before = if is_new { lock(&self.adopted).clone() } else { None };
+        let before = before.filter(|table| table.has_backend(&backend.name));
+        let is_vouched = |address: &Address| {
+            vouched.as_mut().is_some_and(|vouched| vouched.remove(&address.to_string()))
+                || before.as_ref().is_some_and(|table| table.has_address(address))
+        };
+        (group.clone(), group.meet(backend, self.workers, round, is_vouched))
     }
 
     /// Takes note of a new table: forgets what is not in it, and lists what is.
@@ -162,6 +177,7 @@ impl Fleet {
             }
         }
         lock(&self.groups).retain(|_, group| group.round.load(Ordering::SeqCst) >= round);
+        *lock(&self.adopted) = Some(table);
         seen
     }
 
@@ -208,14 +224,14 @@ impl Group {
         backend: &route::Backend,
         workers: usize,
         round: u64,
-        mut vouched: Option<&mut BTreeSet<String>>,
+        mut is_vouched: impl FnMut(&Address) -> bool,
     ) -> Vec<Arc<Member>> {
         let check = backend.policy.check.as_ref();
         let mut members = lock(&self.members);
         let mut meet = |endpoint: &route::Endpoint| {
             let member = members.entry(endpoint.address.clone()).or_insert_with(|| {
                 let mut vitals = Vitals::new(check, Instant::now());
-                if vouched.as_mut().is_some_and(|vouched| vouched.remove(&endpoint.address.to_string())) {
+                if is_vouched(&endpoint.address) {
                     vitals.vouch();
                 }
                 Arc::new(Member {
@@ -306,7 +322,8 @@ impl Group {
         self.tell();
     }
 
-    fn tell(&self) {
+    /// Says that the choice among its members is another one.
+    pub(super) fn tell(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
         self.news.send_modify(|count| *count = count.wrapping_add(1));
     }

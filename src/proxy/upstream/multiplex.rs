@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
     io,
+    num::NonZeroU32,
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
@@ -50,6 +51,8 @@ struct Shared {
     /// Requests that the endpoint takes at a time.
     most: Rc<Cell<usize>>,
     requests: Cell<usize>,
+    /// Requests that it has carried, and carries.
+    served: Cell<u32>,
     /// Since when there is none.
     idle: Cell<Instant>,
 }
@@ -95,20 +98,23 @@ const NO_SWITCH: &str = "it switches protocols";
 // === impl Pool ===
 
 impl Pool {
-    /// A place on an open connection.
-    pub(super) fn reuse(&self) -> Option<Ticket> {
+    /// A place on an open connection that has not carried `most` requests yet. On those that have, what is under way
+    /// finishes.
+    pub(super) fn reuse(&self, most: Option<NonZeroU32>) -> Option<Ticket> {
         let mut open = self.open.borrow_mut();
-        open.retain(|shared| !shared.is_closed());
+        let is_used_up = |shared: &Shared| most.is_some_and(|most| shared.served.get() >= most.get());
+        open.retain(|shared| !shared.is_closed() && !is_used_up(shared));
         let shared = open.iter().find(|shared| shared.has_room())?;
         let mut ticket = Ticket::new(shared.clone());
         ticket.is_reused = true;
         Some(ticket)
     }
 
-    /// A place on a new connection, or on the one that somebody else is opening. `connect` gives the stream.
+    /// A place on a new connection, or on the one that somebody else is opening for at most so many requests. `connect`
+    /// gives the stream.
     pub(super) async fn open<S, F>(
         &self,
-        tasks: &RefCell<Tasks>,
+        (tasks, most): (&RefCell<Tasks>, Option<NonZeroU32>),
         connect: impl FnOnce() -> F,
     ) -> Result<Ticket, Failure>
     where
@@ -122,7 +128,7 @@ impl Pool {
             if let Some(reason) = opening.failed.get() {
                 return Err(reason.into());
             }
-            if let Some(ticket) = self.reuse() {
+            if let Some(ticket) = self.reuse(most) {
                 return Ok(ticket);
             }
         }
@@ -199,7 +205,8 @@ impl Shared {
         let most = Rc::new(Cell::new(Self::MOST));
         tasks.borrow_mut().spawn_local("upstream", Box::pin(drive(connection, Rc::downgrade(&most))));
         let idle = Cell::new(Instant::now());
-        Ok(Rc::new(Self { sender: RefCell::new(sender), most, requests: Cell::new(0), idle }))
+        let (sender, requests, served) = (RefCell::new(sender), Cell::new(0), Cell::new(0));
+        Ok(Rc::new(Self { sender, most, requests, served, idle }))
     }
 
     fn has_room(&self) -> bool {
@@ -234,6 +241,7 @@ where
 impl Ticket {
     fn new(shared: Rc<Shared>) -> Self {
         shared.requests.set(shared.requests.get() + 1);
+        shared.served.set(shared.served.get().saturating_add(1));
         Self {
             shared,
             is_reused: false,

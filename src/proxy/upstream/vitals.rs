@@ -136,6 +136,18 @@ impl Vitals {
         self.ejected = Some(Ejected { until: now + ejection.eject_for * times, times });
     }
 
+    /// Ends an ejection before its time, if that makes it fit; says whether it does.
+    pub(super) fn recall(&mut self, now: Instant) -> bool {
+        if let Some(ejected) = self.ejected.as_mut().filter(|ejected| now < ejected.until) {
+            let until = std::mem::replace(&mut ejected.until, now);
+            if self.is_fit(now) {
+                return true;
+            }
+            self.ejected = self.ejected.map(|ejected| Ejected { until, ..ejected });
+        }
+        false
+    }
+
     pub(super) fn is_ejected(&self, now: Instant) -> bool {
         self.ejected.is_some_and(|ejected| now < ejected.until)
     }

@@ -11,7 +11,7 @@ use http::{HeaderMap, header, request::Parts};
 use tokio::time::Instant;
 
 use super::{
-    Ask, Picked, Slot,
+    Ask, Backend, Endpoint, Picked, Slot,
     fleet::{Group, Member},
     shares::Shares,
 };
@@ -56,19 +56,14 @@ pub(in crate::proxy) struct Watched {
 /// A request's place at an endpoint; dropping it gives it back.
 pub(in crate::proxy) struct Place(Rc<Watched>);
 
+/// A request that waits for a place; dropping it takes it off the list of those that do.
+pub(in crate::proxy) struct Pending(Arc<Group>);
+
 /// How an endpoint did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Outcome {
     Good,
     Bad,
-}
-
-/// Why no place came free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Crowded {
-    /// Too many requests wait already.
-    TooMany,
-    TooLong,
 }
 
 // === impl Watch ===
@@ -144,6 +139,32 @@ impl Watch {
         if view.epoch == epoch && view.until.is_none_or(|until| now < until) {
             return;
         }
+        let (mut weights, mut until) = self.weigh(slots, now);
+        // An ejection is worth less than an answer.
+        if weights.iter().all(|weight| *weight == 0) && self.recall(slots, now) {
+            (weights, until) = self.weigh(slots, now);
+        }
+        let mut fit = weights.iter().filter(|weight| **weight > 0).count();
+        if fit == 0 && self.policy.health == HealthUse::Prefer {
+            weights = slots.iter().map(|slot| u64::from(slot.weight)).collect();
+            fit = slots.len();
+        }
+        let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
+        *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
+    }
+
+    /// Ends the ejections of those that nothing else speaks against; says whether there were any.
+    fn recall(&self, slots: &[Slot], now: Instant) -> bool {
+        let watched = slots.iter().filter_map(|slot| slot.watched.as_ref());
+        let recalled = watched.filter(|watched| watched.member.vitals().recall(now)).count();
+        if recalled > 0 {
+            self.group.tell();
+        }
+        recalled > 0
+    }
+
+    /// What each endpoint weighs now, nothing where it is not fit, and when time alone changes that.
+    fn weigh(&self, slots: &[Slot], now: Instant) -> (Vec<u64>, Option<Instant>) {
         let slow_start = self.policy.slow_start;
         let mut until: Option<Instant> = None;
         let mut weights = Vec::with_capacity(slots.len());
@@ -158,45 +179,79 @@ impl Watch {
             }
             weights.push(if vitals.is_fit(now) { u64::from(slot.weight) * share } else { 0 });
         }
-        let mut fit = weights.iter().filter(|weight| **weight > 0).count();
-        if fit == 0 && self.policy.health == HealthUse::Prefer {
-            weights = slots.iter().map(|slot| u64::from(slot.weight)).collect();
-            fit = slots.len();
-        }
-        let reason = if fit == 0 && !slots.is_empty() { why_none(slots, now) } else { Arc::default() };
-        *view = View { epoch, until, shares: Shares::new(weights), fit, reason };
+        (weights, until)
     }
 
-    /// Waits for a place at any endpoint, if not too many requests do already.
-    pub(super) async fn room(&self, slots: &[Slot], until: Instant) -> Result<(), Crowded> {
-        /// Takes the request off the list of those that wait.
-        struct Pending<'g>(&'g Group);
-        impl Drop for Pending<'_> {
-            fn drop(&mut self) {
-                self.0.pending.fetch_sub(1, Ordering::SeqCst);
-            }
+    /// Whether a fit endpoint that has not failed a request is full.
+    fn is_crowded(&self, slots: &[Slot], failed: &[Rc<Endpoint>]) -> bool {
+        self.untried(slots, failed).any(|watched| watched.is_full())
+    }
+
+    fn queue(&self, pending: Option<Pending>) -> Option<Pending> {
+        if let Some(pending) = pending.filter(|pending| Arc::ptr_eq(&pending.0, &self.group)) {
+            return Some(pending);
         }
         let most = self.policy.connections.max_pending.unwrap_or(Self::PENDING);
         let waiting = self.group.pending.fetch_add(1, Ordering::SeqCst);
-        let _pending = Pending(&self.group);
-        if waiting >= most {
-            return Err(Crowded::TooMany);
-        }
+        let pending = Pending(self.group.clone());
+        (waiting < most).then_some(pending)
+    }
+
+    /// Waits for a place at a fit endpoint that has not failed a request.
+    async fn room(&self, slots: &[Slot], failed: &[Rc<Endpoint>]) {
         let mut room = std::pin::pin!(self.group.room.notified());
         // From here on a place that comes free is told of; one that came free before is seen.
         room.as_mut().enable();
-        let has_room = |(index, slot): (usize, &Slot)| {
-            let is_fit = self.view.borrow().shares.weight(index) > 0;
-            is_fit && slot.watched.as_ref().is_some_and(|watched| !watched.is_full())
-        };
-        if slots.iter().enumerate().any(has_room) {
-            return Ok(());
+        if !self.has_room(slots, failed) {
+            room.await;
         }
-        tokio::time::timeout_at(until, room).await.map_err(|_| Crowded::TooLong)
+    }
+
+    fn has_room(&self, slots: &[Slot], failed: &[Rc<Endpoint>]) -> bool {
+        self.untried(slots, failed).any(|watched| !watched.is_full())
+    }
+
+    /// The fit endpoints that have not failed a request.
+    fn untried<'s>(
+        &self,
+        slots: &'s [Slot],
+        failed: &[Rc<Endpoint>],
+    ) -> impl Iterator<Item = &'s Rc<Watched>> {
+        let view = self.view.borrow();
+        let slots = slots.iter().enumerate().filter(move |(index, _)| view.shares.weight(*index) > 0);
+        let slots = slots.filter(|(_, slot)| slot.is_not_among(failed));
+        slots.filter_map(|(_, slot)| slot.watched.as_ref())
     }
 
     /// Requests that may wait where nobody says how many.
     const PENDING: u32 = 1024;
+}
+
+// === impl Backend ===
+
+impl Backend {
+    /// Whether an endpoint that has not failed a request has as many as it may have.
+    pub(in crate::proxy) fn is_crowded(&self, failed: &[Rc<Endpoint>]) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.is_crowded(&self.slots, failed))
+    }
+
+    /// Whether an endpoint that has not failed a request has a place for it.
+    pub(in crate::proxy) fn has_room(&self, failed: &[Rc<Endpoint>]) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.has_room(&self.slots, failed))
+    }
+
+    /// A request's place among those that wait, unless too many do: the one that it has already, if it does.
+    pub(in crate::proxy) fn queue(&self, pending: Option<Pending>) -> Option<Pending> {
+        self.watch.as_ref()?.queue(pending)
+    }
+
+    /// Waits for a place at an endpoint that has not failed a request.
+    pub(in crate::proxy) async fn room(&self, failed: &[Rc<Endpoint>]) {
+        match &self.watch {
+            Some(watch) => watch.room(&self.slots, failed).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// The index of the endpoint with the fewest requests under way for its weight, among some that chance chooses; of
@@ -285,6 +340,12 @@ impl Watched {
 }
 
 // === impl Place ===
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

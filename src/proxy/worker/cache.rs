@@ -29,7 +29,7 @@ use crate::{
         received::Received,
         upstream::{Backend, Slot},
     },
-    route::{self, Found, Request, Table, Target},
+    route::{self, Found, Request, Table, Target, hashing},
     telemetry::metrics::{
         WorkerMetrics,
         sharded::{Count, Durations},
@@ -301,7 +301,9 @@ impl Rule {
         if let Some(home) = home {
             return self.choices.get(home.choice);
         }
-        let picked = self.spec.backends.pick(random)?;
+        // Another number than the one by which an endpoint is chosen next: with the same, those that chance chooses of a
+        // backend would be the few whose numbers lead to it.
+        let picked = self.spec.backends.pick(hashing::mix(random))?;
         let index = self.spec.backends.choices().iter().position(|choice| std::ptr::eq(choice, picked))?;
         self.choices.get(index)
     }

@@ -63,8 +63,8 @@ impl Tries {
         worker: &Worker,
         backend: &Backend,
         slot: &Slot,
+        refusal: Refusal,
     ) -> Result<(), Refusal> {
-        let refusal = self.late_try();
         self.blame(worker, (backend, slot), &refusal);
         if !self.repeat(Repeat::Asked) {
             return Err(refusal);

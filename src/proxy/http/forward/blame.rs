@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{Refusal, Tries, Trouble};
+use super::{Asked, Failed, Refusal, Tries, Trouble};
 use crate::{
     model::Fault,
     proxy::{
@@ -57,9 +57,28 @@ impl Tries {
         Refusal::Timeout(self.timeouts.request.unwrap_or(Duration::ZERO))
     }
 
-    /// This try has taken too long.
-    pub(super) fn late_try(&self) -> Refusal {
-        Refusal::TryTimeout(self.timeouts.backend_request.unwrap_or(Duration::ZERO))
+    /// A try has no answer when the time of the whole exchange, or its own, is over. Where it is the client that was waited
+    /// for, no endpoint is to blame.
+    pub(super) fn overdue(&self, asked: &Asked<'_>) -> Failed {
+        let is_whole = self.whole().is_some() && self.whole() == self.deadline();
+        let (name, time) = if is_whole {
+            ("request", self.timeouts.request)
+        } else {
+            ("backendRequest", self.timeouts.backend_request)
+        };
+        let time = time.unwrap_or(Duration::ZERO);
+        let refusal = if asked.upload.as_ref().is_some_and(|upload| upload.is_awaited()) {
+            Refusal::LateUpload(name, time)
+        } else if is_whole {
+            Refusal::Timeout(time)
+        } else {
+            Refusal::TryTimeout(time)
+        };
+        if !is_whole && asked.is_repeatable() && asked.has_whole_body() {
+            Failed::TooLong(refusal)
+        } else {
+            Failed::Final(refusal)
+        }
     }
 }
 
@@ -85,6 +104,7 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         | Refusal::Length
         | Refusal::Upgrade
         | Refusal::Upload
+        | Refusal::LateUpload(..)
         | Refusal::Long(_)
         | Refusal::NoListener
         | Refusal::NoRoute(_)

@@ -76,12 +76,49 @@ fn a_client_comes_back_to_its_endpoint_by_cookie_or_header_also_at_another_addre
         assert_eq!(later.home_at(&two, 1), Some(&Home { choice: 1, address: moved[0].address.clone() }));
         let gone = Sessions::new(&key(), &rule(session.clone(), &[(1, &endpoints[..1])])).unwrap();
         assert_eq!(gone.home_at(&two, 1), None);
-        let unweighted = Sessions::new(&key(), &rule(session.clone(), &[(0, &endpoints)])).unwrap();
-        assert_eq!(unweighted.home_at(&two, 1), None, "a weight of 0 gets nothing");
+        let other = [endpoint("other", "10.0.0.3:80")];
+        let unweighted =
+            Sessions::new(&key(), &rule(session.clone(), &[(0, &endpoints), (1, &other)])).unwrap();
+        let home = Home { choice: 0, address: endpoints[1].address.clone() };
+        assert_eq!(unweighted.home_at(&two, 1), Some(&home), "a weight of 0 gets no new clients");
         let other_key = SessionKey::new(b"another");
         let stranger = Sessions::new(&other_key, &rule(session, &[(1, &endpoints)])).unwrap();
         assert_eq!(stranger.home_at(&two, 1), None);
     }
+}
+
+/// What a client carries from now on that is answered by this endpoint.
+fn greeted(sessions: &Sessions, choice: usize, endpoint: &Endpoint) -> HeaderMap {
+    let mut answer = HeaderMap::new();
+    sessions.greet(None, (choice, &endpoint.address), "http", &mut answer);
+    headers(header::COOKIE, answer[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap())
+}
+
+#[test]
+fn endpoints_with_one_name_are_told_apart() {
+    let hosts =
+        [endpoint("web", "10.0.0.1:80"), endpoint("web", "10.0.0.2:80"), endpoint("web", "10.0.0.3:80")];
+    let kept = |backends: &[(u32, &[Endpoint])]| {
+        Sessions::new(&key(), &rule(cookie(None, false), backends)).unwrap()
+    };
+    let home = |choice, endpoint: &Endpoint| Home { choice, address: endpoint.address.clone() };
+    let all = kept(&[(1, &hosts)]);
+    for one in &hosts {
+        assert_eq!(all.home_at(&greeted(&all, 0, one), 1), Some(&home(0, one)));
+    }
+    let second = greeted(&all, 0, &hosts[1]);
+    let alone = kept(&[(1, &hosts[1..2])]);
+    assert_eq!(alone.home_at(&second, 1), Some(&home(0, &hosts[1])), "the others are gone");
+    let since = greeted(&alone, 0, &hosts[1]);
+    let again = kept(&[(1, &hosts[1..])]);
+    assert_eq!(again.home_at(&since, 1), Some(&home(0, &hosts[1])), "one more has come");
+    // Twice the same, with other filters say.
+    let twice = kept(&[(9, &hosts[..1]), (1, &hosts[..1])]);
+    for choice in [0, 1] {
+        assert_eq!(twice.home_at(&greeted(&twice, choice, &hosts[0]), 1), Some(&home(choice, &hosts[0])));
+    }
+    let off = kept(&[(0, &hosts[..1]), (1, &hosts[..1])]);
+    assert_eq!(off.home_at(&carried(&off, "web", 0), 1), Some(&home(1, &hosts[0])), "the one with a weight");
 }
 
 #[test]

@@ -228,16 +228,18 @@ async fn where_every_place_is_taken_so_many_wait_and_no_more() {
     let mut places: Vec<Place> = (0..4).filter_map(|_| backend.pick(&ask(&head, &[]))?.place).collect();
     assert_eq!(places.len(), 4);
     assert!(backend.pick(&ask(&head, &[])).is_none());
-    let soon = Instant::now() + Duration::from_secs(1);
-    assert_eq!(backend.room(soon).await, Err(Crowded::TooLong));
-    let (first, second) = tokio::join!(backend.room(soon + Duration::from_secs(9)), async {
-        let second = backend.room(soon + Duration::from_secs(9)).await;
-        places.pop();
-        second
-    });
-    assert_eq!((first, second), (Ok(()), Err(Crowded::TooMany)));
+    assert!(backend.is_crowded(&[]));
+    let first = backend.queue(None).unwrap();
+    assert!(backend.queue(None).is_none(), "too many");
+    let first = backend.queue(Some(first)).unwrap();
+    tokio::time::timeout(Duration::from_secs(1), backend.room(&[])).await.unwrap_err();
+    let all: Vec<Rc<Endpoint>> = backend.slots.iter().map(|slot| slot.endpoint.clone()).collect();
+    tokio::join!(backend.room(&[]), async { drop(places.pop()) });
+    tokio::time::timeout(Duration::from_secs(1), backend.room(&all)).await.unwrap_err();
+    backend.room(&[]).await;
     assert!(backend.pick(&ask(&head, &[])).is_some());
-    assert_eq!(backend.room(Instant::now()).await, Ok(()), "a place is free");
+    drop(first);
+    assert!(backend.queue(None).is_some());
 }
 
 #[test]
