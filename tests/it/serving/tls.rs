@@ -169,8 +169,11 @@ fn a_gateway_asks_for_client_certificates_and_fails_closed() {
     wait::eventually(wait::SOON, "without an authority nobody is let in", || {
         ask(Some(&own)).map_or(Ok(()), |status| Err(format!("it answers {status}")))
     });
-    let said = world.portolan.client(&["describe", "gateway", "edge"]).unwrap();
-    assert!(said.contains("NoValidCACertificate"), "{said}");
+    // A table is served before it is told of.
+    wait::eventually(wait::SOON, "the reason is told", || {
+        let said = world.portolan.client(&["describe", "gateway", "edge"])?;
+        wait::check(said, |said| said.contains("NoValidCACertificate"), String::clone)
+    });
     world.documents.write("edge.yaml", &format!("{secret}{ca}{edge}"));
     assert_eq!(let_in(), 200);
 }
