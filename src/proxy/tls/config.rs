@@ -83,7 +83,8 @@ pub(in crate::proxy) fn certified(
     sign::CertifiedKey::from_der(chain, private, provider).map(Arc::new)
 }
 
-/// Shows the certificate that fits closest, of those the first that the client can verify.
+/// Shows the certificate that fits closest, of those the first that the client can verify: one that has ended, or that it
+/// cannot check the signature of, only where there is no other.
 #[derive(Debug)]
 struct Resolver {
     tls: Arc<Tls>,
@@ -96,10 +97,18 @@ struct Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<sign::CertifiedKey>> {
         let name = hello.server_name().map(super::canonical);
-        let fitting = || self.tls.fitting(name.as_deref()).filter_map(|position| self.keys.get(position));
-        let signs =
-            |key: &&Arc<sign::CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        fitting().find(signs).or_else(|| fitting().next()).cloned()
+        let fitting = || {
+            let positions = self.tls.fitting(name.as_deref());
+            positions.filter_map(|at| Some((self.tls.certificates().get(at)?, self.keys.get(at)?)))
+        };
+        let signs = |key: &sign::CertifiedKey| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        let is_in_time = |key: &CertifiedKey| (key.not_before..=key.not_after).contains(&now);
+        let shown = fitting()
+            .find(|(certificate, key)| is_in_time(certificate) && signs(key))
+            .or_else(|| fitting().find(|(_, key)| signs(key)))
+            .or_else(|| fitting().next());
+        shown.map(|(_, key)| key.clone())
     }
 }
 
