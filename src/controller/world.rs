@@ -384,6 +384,7 @@ impl World {
     fn note_refused(&mut self) {
         const KINDS: [Kind; 3] = [Kind::Secret, Kind::ConfigMap, Kind::Certificate];
         self.snapshot.refused = self.documents.refused(&KINDS);
+        self.snapshot.unsecured = self.documents.unsecured();
     }
 
     /// The world as it was refreshed last.
