@@ -13,6 +13,7 @@ mod reporter;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod world;
 
 use std::{

@@ -74,8 +74,15 @@ struct Made {
     text: String,
 }
 
-/// Tells whether a file is another one, or has another content.
-type Stamp = (u64, u64, u64, i64, i64);
+/// Tells whether a file is another one, has another content, or may be read now: a program can set the time of the
+/// content back, but not that of the change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 // === impl Watcher ===
 
@@ -190,10 +197,19 @@ fn read(source: &CertificateSource, (certificate, key): (&Path, &Path), before: 
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
-    Some((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+    Some(Stamp {
+        file: (meta.dev(), meta.ino()),
+        size: meta.size(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, String> {
+    // Opening a pipe would wait for somebody who writes to it, and hold up all the others.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(format!("`{}` is no file: name one with PEM in it", path.display()));
+    }
     let mut content = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut content));
     match read {

@@ -60,6 +60,8 @@ pub(super) struct Checked {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Objects that are there but wrong.
     pub(super) invalid: Vec<ResourceId>,
+    /// What policies among them are about, as far as that can be told: by name.
+    pub(super) targets: Vec<(ResourceId, Arc<str>)>,
     /// A document could not be read so far that its name is known.
     pub(super) has_nameless_fault: bool,
     /// How many documents there are, right or wrong.
@@ -206,7 +208,7 @@ impl Checker {
                 self.checked.documents += 1;
                 if findings.iter().any(|finding| finding.severity == Severity::Error) {
                     match identify(&document.value, None) {
-                        Some(id) => self.checked.invalid.push(id),
+                        Some(id) => self.refuse(id, &document.value),
                         None => self.checked.has_nameless_fault = true,
                     }
                 }
@@ -216,6 +218,15 @@ impl Checker {
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, id: ResourceId, value: &Value) {
+        if id.kind == Kind::BackendTlsPolicy {
+            let targets = value.pointer("/spec/targetRefs").and_then(Value::as_array);
+            let names = targets.into_iter().flatten().filter_map(|target| target.get("name")?.as_str());
+            self.checked.targets.extend(names.map(|name| (id.clone(), name.into())));
+        }
+        self.checked.invalid.push(id);
     }
 
     fn object(&mut self, document: &Document, definition: &'static Definition) {
@@ -248,7 +259,7 @@ impl Checker {
         }
         match (item, id) {
             (Some(item), _) => self.checked.items.push(item),
-            (None, Some(id)) => self.checked.invalid.push(id),
+            (None, Some(id)) => self.refuse(id, &document.value),
             (None, None) => self.checked.has_nameless_fault = true,
         }
     }

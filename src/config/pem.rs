@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
+use memchr::memmem;
 use rustls::{Error, InconsistentKeys, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use webpki::EndEntityCert;
@@ -40,12 +43,8 @@ pub(super) fn certified_key(certificate: &[u8], key: &[u8]) -> Result<CertifiedK
     let Some((names, validity)) = names(first).zip(validity(first)) else {
         return Err(fault(Part::Certificate, "it is not a valid X.509 certificate of version 3"));
     };
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        let is_empty = matches!(error, rustls_pki_types::pem::Error::NoItemsFound);
-        let empty = "it has no `PRIVATE KEY` in PEM; an encrypted key cannot be used";
-        fault(Part::Key, if is_empty { empty } else { "it is not valid PEM" })
-    })?;
-    let private = private_key(&key).ok_or_else(|| fault(Part::Key, "its form is not known"))?;
+    let key = private_key(key).map_err(|message| fault(Part::Key, message))?;
+    let private = in_der(&key).ok_or_else(|| fault(Part::Key, "its form is not known"))?;
     let provider = aws_lc_rs::default_provider();
     match rustls::sign::CertifiedKey::from_der(chain.clone(), key, &provider) {
         Ok(_) => {}
@@ -83,7 +82,7 @@ pub(super) fn authorities(text: &[u8]) -> Result<Vec<Der>, String> {
 }
 
 fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&in_lines(text)).collect();
     match all {
         Ok(all) if all.is_empty() => Err("it has no `CERTIFICATE` in PEM".to_owned()),
         Ok(all) => Ok(all),
@@ -91,7 +90,41 @@ fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn private_key(key: &PrivateKeyDer<'_>) -> Option<PrivateKey> {
+fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    PrivateKeyDer::from_pem_slice(&in_lines(text)).map_err(|error| {
+        // `ENCRYPTED PRIVATE KEY`, or `Proc-Type: 4,ENCRYPTED` within one.
+        let is_encrypted = memmem::find(text, b"ENCRYPTED").is_some();
+        if is_encrypted {
+            "it is encrypted, and Portolan knows no passphrase: write it in plain (`openssl pkey -in FILE`)"
+        } else if matches!(error, rustls_pki_types::pem::Error::NoItemsFound) {
+            "it has no `PRIVATE KEY` in PEM"
+        } else {
+            "it is not valid PEM"
+        }
+    })
+}
+
+/// With each part on lines of its own: of parts that were joined without an end of line between them, the parser would
+/// leave out the second without a word.
+fn in_lines(text: &[u8]) -> Cow<'_, [u8]> {
+    const END: &[u8] = b"-----";
+    const JOINT: &[u8] = b"----------BEGIN ";
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = memmem::find(rest, JOINT) {
+        let (before, after) = rest.split_at(at + END.len());
+        lines.extend_from_slice(before);
+        lines.push(b'\n');
+        rest = after;
+    }
+    if lines.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    lines.extend_from_slice(rest);
+    Cow::Owned(lines)
+}
+
+fn in_der(key: &PrivateKeyDer<'_>) -> Option<PrivateKey> {
     match key {
         PrivateKeyDer::Pkcs8(key) => Some(PrivateKey::new(KeyForm::Pkcs8, key.secret_pkcs8_der())),
         PrivateKeyDer::Sec1(key) => Some(PrivateKey::new(KeyForm::Sec1, key.secret_sec1_der())),

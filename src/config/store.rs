@@ -112,6 +112,21 @@ impl Store {
         refused
     }
 
+    /// What policies for TLS are about that are written, are not valid, and never were: by namespace and name, with why.
+    pub fn unsecured(&self) -> BTreeMap<(Arc<str>, Arc<str>), Arc<str>> {
+        let refused = self.refused(&[Kind::BackendTlsPolicy]);
+        let targets = self
+            .noisy
+            .iter()
+            .filter_map(|path| self.files.get(path))
+            .flat_map(|known| &known.checked.targets);
+        let unsecured = targets.filter_map(|(id, name)| {
+            let why = format!("{id} is not valid ({})", refused.get(id)?);
+            Some(((id.namespace.clone(), name.clone()), why.into()))
+        });
+        unsecured.collect()
+    }
+
     /// How many files there are.
     pub fn files(&self) -> u32 {
         u32::try_from(self.files.len()).unwrap_or(u32::MAX)

@@ -12,7 +12,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Input, Settings, drains::Drains, implicit, keeper::Keeper, reporter::Noted, state, unix_seconds,
+    Input, Settings, drains::Drains, implicit, keeper::Keeper, reporter::Noted, state, turns::Turns,
+    unix_seconds,
 };
 use crate::{
     config::{
@@ -57,6 +58,7 @@ pub(super) struct World {
     drift: usize,
     /// What is planned; its resources and workloads are those of `translated`.
     snapshot: Snapshot,
+    turns: Turns,
     retry_bind: Option<Instant>,
     sources: BTreeMap<&'static str, SourceReport>,
     translated: Option<Translated>,
@@ -113,6 +115,7 @@ impl World {
                 },
                 ..Snapshot::default()
             },
+            turns: Turns::default(),
             retry_bind: None,
             sources: BTreeMap::new(),
             translated: None,
@@ -278,7 +281,7 @@ impl World {
             self.retry_bind = Some(now + BIND_RETRY);
         }
         self.keeper.expire(now, &mut self.store, &self.documents);
-        forgot || binds_again
+        forgot || binds_again || self.turns.is_due(unix_seconds())
     }
 
     /// When something is due without any input.
@@ -287,7 +290,8 @@ impl World {
         let grace = (!self.may_publish(self.started)).then_some(self.started + GRACE);
         let grace = grace.filter(|grace| *grace > Instant::now());
         let answers = self.asking.map(|since| since + GRACE);
-        [gone, grace, answers, self.retry_bind, self.keeper.due()].into_iter().flatten().min()
+        let turns = self.turns.deadline(unix_seconds());
+        [gone, grace, answers, turns, self.retry_bind, self.keeper.due()].into_iter().flatten().min()
     }
 
     /// Whether every source has spoken once, or has had its chance.
@@ -373,12 +377,14 @@ impl World {
             self.snapshot.workloads = workloads;
             self.translated = Some(translated);
         }
+        self.turns = Turns::of(&self.snapshot);
     }
 
     /// What others refer to by name, and look for in vain.
     fn note_refused(&mut self) {
         const KINDS: [Kind; 3] = [Kind::Secret, Kind::ConfigMap, Kind::Certificate];
         self.snapshot.refused = self.documents.refused(&KINDS);
+        self.snapshot.unsecured = self.documents.unsecured();
     }
 
     /// The world as it was refreshed last.

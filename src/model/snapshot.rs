@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub now: i64,
     /// Objects that are written and not valid, with where and why: those that others want to know of.
     pub refused: BTreeMap<ResourceId, Arc<str>>,
+    /// What is the target of policies for TLS that are written and not valid, by namespace and name, with why: nothing is
+    /// sent there, as it might be in plaintext.
+    pub unsecured: BTreeMap<(Arc<str>, Arc<str>), Arc<str>>,
     /// Addresses that could not be bound, with the reason.
     pub unbound: BTreeMap<SocketAddr, Arc<str>>,
 }

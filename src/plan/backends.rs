@@ -180,9 +180,11 @@ impl<'a> Backends<'a> {
             }
             Meaning::Workloads(words, workloads) => from.of_workloads(words, workloads, port),
         };
-        match policy {
-            Some(policy) => gathered.secure(&self.policies.of_policy(policy), Demand::All),
-            None => gathered.secure(&own, Demand::AsWritten),
+        let unsecured = self.snapshot.unsecured.get(&(key.0.clone(), key.1.clone()));
+        match (policy, unsecured) {
+            (Some(policy), _) => gathered.secure(&self.policies.of_policy(policy), Demand::All),
+            (None, Some(why)) => gathered.secure(&Err(why.to_string()), Demand::All),
+            (None, None) => gathered.secure(&own, Demand::AsWritten),
         }
         if key.4 == Scheme::H2c {
             gathered.prefer_http2();

@@ -226,7 +226,7 @@ fn refusal(listener: &Listener) -> Option<(&'static str, String)> {
         Protocol::Http | Protocol::Https => {}
         Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
             let message = format!(
-                "protocol {} is not served yet: nothing listens on port {}; only HTTP and HTTPS are served",
+                "protocol {} is not served yet: nothing listens for it on port {}; only HTTP and HTTPS are served",
                 listener.protocol.as_str(),
                 listener.port
             );

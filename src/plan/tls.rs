@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{
         Certificate, CertificateRefs, CertificateSource, CertificateStatus, CertifiedKey, Condition, Gateway,
-        Listener, ResourceId, Secret, Snapshot, Status, ValidationMode,
+        Listener, ResourceId, Secret, Snapshot, Status,
     },
     route::{Clients, Tls, Unknown},
 };
@@ -57,8 +57,9 @@ impl Secured {
         let mut clients = None;
         if let Some(validation) = gateway.frontend.of_port(listener.port.get()) {
             let (authorities, refused) = certificates.authorities(&gateway.meta.id, &validation.authorities);
-            // Without an authority no client could be told from another: nobody comes in.
-            if authorities.is_empty() && validation.mode == ValidationMode::AllowValidOnly {
+            // Without an authority no client could be told from another: nobody comes in. By the standard that is so
+            // in either mode: who lets everybody in has to say so with authorities that are there.
+            if authorities.is_empty() {
                 let message =
                     "no authority for client certificates can be used: every handshake is refused".into();
                 closed = Some(Closed { message, why: Lack::Authority });

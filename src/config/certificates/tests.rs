@@ -1,6 +1,6 @@
 //! Files that change, vanish and do not fit, and certificates that are made.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use super::*;
 use crate::model::Kind;
@@ -66,6 +66,32 @@ fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
     assert_eq!(again, first);
     files.write("b.test");
     assert_eq!(names(&look(&files.orders(), &again, &Kept::default(), NOW)), ["b.test"]);
+}
+
+/// As `cp --preserve` and `chmod` leave it: neither size nor time of the content tells.
+#[test]
+fn a_file_of_the_same_size_and_time_is_read_again_too() {
+    let files = Files::new();
+    files.write("a.test");
+    let garbled = fs::read_to_string(files.path("tls.crt")).unwrap().replace("MII", "!!!");
+    let known = look(&files.orders(), &BTreeMap::new(), &Kept::default(), NOW);
+    let file = fs::File::options().write(true).open(files.path("tls.crt")).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    fs::write(files.path("tls.crt"), garbled).unwrap();
+    file.set_modified(time).unwrap();
+    let known = look(&files.orders(), &known, &Kept::default(), NOW);
+    assert!(problem(&known).unwrap().contains("it is not valid PEM"), "{:?}", problem(&known));
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let files = Files::new();
+    files.write("a.test");
+    fs::remove_file(files.path("tls.key")).unwrap();
+    assert!(Command::new("mkfifo").arg(files.path("tls.key")).status().unwrap().success());
+    let known = look(&files.orders(), &BTreeMap::new(), &Kept::default(), NOW);
+    let why = format!("`{}` is no file: name one with PEM in it", files.path("tls.key").display());
+    assert_eq!(problem(&known), Some(&*why));
 }
 
 #[test]

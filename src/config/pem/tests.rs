@@ -44,10 +44,7 @@ fn each_fault_says_which_part_and_shows_nothing_of_it() {
     assert_eq!(why(&certificate, &other), (Part::Key, mismatch.into()));
     assert_eq!(why("", &key), (Part::Certificate, "it has no `CERTIFICATE` in PEM".into()));
     assert_eq!(why(&key, &certificate), (Part::Certificate, "it has no `CERTIFICATE` in PEM".into()));
-    assert_eq!(
-        why(&certificate, "abc"),
-        (Part::Key, "it has no `PRIVATE KEY` in PEM; an encrypted key cannot be used".into())
-    );
+    assert_eq!(why(&certificate, "abc"), (Part::Key, "it has no `PRIVATE KEY` in PEM".into()));
     let garbled = certificate.replace("MII", "!!!");
     assert_eq!(why(&garbled, &key), (Part::Certificate, "it is not valid PEM".into()));
     let hollow = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -55,6 +52,31 @@ fn each_fault_says_which_part_and_shows_nothing_of_it() {
         why(hollow, &key),
         (Part::Certificate, "it is not a valid X.509 certificate of version 3".into())
     );
+}
+
+#[test]
+fn an_encrypted_key_is_called_so_in_either_form() {
+    let (certificate, key) = made(&["a.test"]);
+    let encrypted =
+        "it is encrypted, and Portolan knows no passphrase: write it in plain (`openssl pkey -in FILE`)";
+    for key in [
+        key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+        key.replace(
+            "PRIVATE KEY-----\nM",
+            "RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0\n\nM",
+        ),
+    ] {
+        assert_eq!(why(&certificate, &key), (Part::Key, encrypted.into()), "{key}");
+    }
+}
+
+#[test]
+fn what_was_joined_without_an_end_of_line_is_read_whole() {
+    let (leaf, key) = made(&["a.test"]);
+    let (above, _) = made(&["ca.test"]);
+    let joined = [leaf.trim_end(), above.trim_end(), &*key].concat();
+    assert_eq!(certified_key(joined.as_bytes(), joined.as_bytes()).unwrap().chain.len(), 2);
+    assert_eq!(authorities([above.trim_end(), &*leaf].concat().as_bytes()).unwrap().len(), 2);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) struct Frame {
     health: Arc<HealthReport>,
     issued: BTreeMap<ResourceId, Issued>,
     refused: BTreeMap<ResourceId, Arc<str>>,
+    unsecured: BTreeMap<(Arc<str>, Arc<str>), Arc<str>>,
     unbound: BTreeMap<SocketAddr, Arc<str>>,
     /// All but routes.
     resources: BTreeMap<ResourceId, Resource>,
@@ -37,6 +38,7 @@ impl Frame {
             health: snapshot.health.clone(),
             issued: snapshot.issued.clone(),
             refused: snapshot.refused.clone(),
+            unsecured: snapshot.unsecured.clone(),
             unbound: snapshot.unbound.clone(),
             resources: resources.collect(),
         }
@@ -49,6 +51,7 @@ impl Frame {
             && self.names == snapshot.names
             && self.issued == snapshot.issued
             && self.refused == snapshot.refused
+            && self.unsecured == snapshot.unsecured
             && self.unbound == snapshot.unbound;
         if !is_same {
             return None;

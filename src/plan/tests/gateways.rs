@@ -134,7 +134,7 @@ fn protocols_that_are_not_served_yet_say_so_and_leave_the_others_served() {
         let plan =
             plan(&world![edge().listener(listener("other", 443, protocol)), route("r").rule(rule("/"))]);
         let why = format!(
-            "protocol {name} is not served yet: nothing listens on port 443; only HTTP and HTTPS are served"
+            "protocol {name} is not served yet: nothing listens for it on port 443; only HTTP and HTTPS are served"
         );
         assert_eq!(
             plan.listener_says("other", "Accepted"),

@@ -291,16 +291,19 @@ fn clients_are_asked_for_certificates_of_the_named_authorities() {
 #[test]
 fn a_listener_whose_authorities_are_all_unusable_lets_nobody_in_and_http_goes_on() {
     let empty = ConfigMap { authorities: Err("it has no key `ca.crt`".into()), ..config_map("empty") };
-    for (name, reason, message) in [
-        ("none", "InvalidCACertificateRef", "there is no ConfigMap default/none"),
+    let reason = "InvalidCACertificateRef";
+    let none = "there is no ConfigMap default/none";
+    for (name, mode, message) in [
+        ("none", ValidationMode::AllowValidOnly, none),
         (
             "empty",
-            "InvalidCACertificateRef",
+            ValidationMode::AllowValidOnly,
             "ConfigMap default/empty cannot be used: it has no key `ca.crt`",
         ),
+        ("none", ValidationMode::AllowInsecureFallback, none),
     ] {
         let mut gateway = secure(vec![to_secret("a")]).listener(http("http", 80));
-        gateway.frontend = validating(ValidationMode::AllowValidOnly, name);
+        gateway.frontend = validating(mode, name);
         let plan = plan(&world![secret("a"), empty.clone(), gateway]);
         assert_eq!(
             plan.listener_says("tls", "ResolvedRefs"),
@@ -339,8 +342,8 @@ fn a_wrong_kind_of_authority_has_its_own_reason() {
 #[test]
 fn the_insecure_mode_is_told_at_the_gateway() {
     let mut gateway = secure(vec![to_secret("a")]);
-    gateway.frontend = validating(ValidationMode::AllowInsecureFallback, "none");
-    let plan = plan(&world![secret("a"), gateway]);
+    gateway.frontend = validating(ValidationMode::AllowInsecureFallback, "ca");
+    let plan = plan(&world![secret("a"), config_map("ca"), gateway]);
     assert_eq!(
         plan.says(Kind::Gateway, "edge", "InsecureFrontendValidationMode"),
         "InsecureFrontendValidationMode: True ConfigurationChanged: `mode: AllowInsecureFallback` lets clients in without \

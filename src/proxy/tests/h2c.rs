@@ -45,7 +45,17 @@ impl Backend2 {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(asked()).await.unwrap();
+        Self::start_at(TcpListener::bind(asked()).await.unwrap(), builder, serve)
+    }
+
+    pub(super) fn start_at<F>(
+        listener: TcpListener,
+        builder: h2::server::Builder,
+        serve: impl Fn(Call) -> F + Clone + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let (heard, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let mut tasks = Tasks::new();

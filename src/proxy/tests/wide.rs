@@ -15,9 +15,13 @@ fn ask() -> String {
 
 /// Takes WebSockets under `/ws`, and sends back what comes by them.
 async fn server() -> Backend2 {
+    server_at(TcpListener::bind(asked()).await.unwrap())
+}
+
+fn server_at(listener: TcpListener) -> Backend2 {
     let mut builder = h2::server::Builder::new();
     builder.enable_connect_protocol();
-    Backend2::start_with(builder, |mut call: Call| async move {
+    Backend2::start_at(listener, builder, |mut call: Call| async move {
         if call.head.uri().path() == "/ws" {
             let mut stream = call.reply.send_response(Response::new(()), false).unwrap();
             stream.send_data("early".into(), false).unwrap();
@@ -34,7 +38,6 @@ async fn server() -> Backend2 {
             let _ = stream.send_data("not here".into(), true);
         }
     })
-    .await
 }
 
 #[tokio::test]
@@ -97,6 +100,30 @@ async fn a_refusal_is_an_answer_like_any_other() {
     let mut client = proxy.connect().await;
     client.send(ask()).await;
     assert!(client.head().await.starts_with("HTTP/1.1 101 "), "another one is let through");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_says_nothing_of_the_next_one() {
+    let listener = TcpListener::bind(asked()).await.unwrap();
+    let proxy = Proxy::start(config(), serving_h2c(&[listener.local_addr().unwrap()]));
+    let mut client = proxy.connect().await;
+    client.send(ask()).await;
+    // Whatever is tried: nobody is there yet.
+    let refused = async {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    };
+    let answer = tokio::select! {
+        answer = client.head() => answer,
+        () = refused => unreachable!("it never ends"),
+    };
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    let _server = server_at(listener);
+    let mut client = proxy.connect().await;
+    client.send(ask()).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.bytes(5).await, b"early");
 }
 
 #[tokio::test]

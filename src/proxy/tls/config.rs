@@ -83,7 +83,8 @@ pub(in crate::proxy) fn certified(
     sign::CertifiedKey::from_der(chain, private, provider).map(Arc::new)
 }
 
-/// Shows the certificate that fits closest, of those the first that the client can verify.
+/// Shows the certificate that fits closest, of those the first that the client can verify: one that has ended, or that it
+/// cannot check the signature of, only where there is no other.
 #[derive(Debug)]
 struct Resolver {
     tls: Arc<Tls>,
@@ -96,10 +97,18 @@ struct Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<sign::CertifiedKey>> {
         let name = hello.server_name().map(super::canonical);
-        let fitting = || self.tls.fitting(name.as_deref()).filter_map(|position| self.keys.get(position));
-        let signs =
-            |key: &&Arc<sign::CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        fitting().find(signs).or_else(|| fitting().next()).cloned()
+        let fitting = || {
+            let positions = self.tls.fitting(name.as_deref());
+            positions.filter_map(|at| Some((self.tls.certificates().get(at)?, self.keys.get(at)?)))
+        };
+        let signs = |key: &sign::CertifiedKey| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        let is_in_time = |key: &CertifiedKey| (key.not_before..=key.not_after).contains(&now);
+        let shown = fitting()
+            .find(|(certificate, key)| is_in_time(certificate) && signs(key))
+            .or_else(|| fitting().find(|(_, key)| signs(key)))
+            .or_else(|| fitting().next());
+        shown.map(|(_, key)| key.clone())
     }
 }
 
@@ -120,7 +129,8 @@ fn verifier(clients: &Clients, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn
     }
 }
 
-/// Asks for a certificate, and lets everyone in: with any, or with none.
+/// Asks for a certificate, and lets everyone in: with any, or with none. Nobody is told of it, so that nothing hangs on
+/// whose it is; rustls could check the signatures only of those that it can read, which not all are (X.509 version 1).
 #[derive(Debug)]
 struct Anyone {
     provider: Arc<CryptoProvider>,
@@ -148,22 +158,20 @@ impl ClientCertVerifier for Anyone {
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn verify_tls13_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

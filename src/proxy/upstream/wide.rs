@@ -4,9 +4,11 @@
 //! HTTP/1 it has a connection of its own too.
 
 use std::{
+    cell::Cell,
     io,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use aws_lc_rs::digest;
@@ -18,15 +20,35 @@ use h2::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri};
 use http_body::{Frame, SizeHint};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
 
-use super::{super::http::Message, Endpoint, Exchange, Failure, Protocol, Visit, multiplex};
+use super::{super::http::Message, Endpoint, Exchange, Failure, Protocol, Stream, Visit, multiplex};
 use crate::proxy::{config::Limits, http2::Duplex, received::Received};
 
 /// A connection to an endpoint that takes WebSockets.
 pub(in crate::proxy) struct Open {
     sender: SendRequest<Bytes>,
     scheme: uri::Scheme,
+}
+
+/// What a new connection has told of its endpoint.
+enum Told {
+    Takes(SendRequest<Bytes>),
+    /// It has not announced it, or speaks HTTP/1.
+    TakesNot,
+    /// It broke, which says nothing of the next one.
+    Nothing,
+}
+
+/// Takes note of an endpoint that speaks HTTP/1. The error of the connection would not tell: it may be that of writing
+/// to one that is closed by then.
+struct Noted {
+    stream: Stream,
+    has_spoken: bool,
+    speaks_http1: Rc<Cell<bool>>,
 }
 
 /// A stream that was answered, before anybody has taken it as what it is.
@@ -55,13 +77,18 @@ impl Open {
         let stream = timeout(limits.connect_timeout, endpoint.connect(Protocol::Http2, introduction));
         let stream = stream.await.map_err(|_| Failure::ConnectTimeout)??;
         let scheme = if endpoint.secure.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
-        let sender = timeout(limits.connect_timeout, Self::settle(endpoint, stream)).await.ok().flatten();
-        endpoint.is_narrow.set(sender.is_none());
-        Ok(sender.map(|sender| Self { sender, scheme }))
+        match timeout(limits.connect_timeout, Self::settle(endpoint, stream)).await {
+            Ok(Told::Takes(sender)) => Ok(Some(Self { sender, scheme })),
+            Ok(Told::TakesNot) => {
+                endpoint.is_narrow.set(true);
+                Ok(None)
+            }
+            Ok(Told::Nothing) | Err(_) => Ok(None),
+        }
     }
 
     /// Waits for what the endpoint announces.
-    async fn settle(endpoint: &Endpoint, stream: super::Stream) -> Option<SendRequest<Bytes>> {
+    async fn settle(endpoint: &Endpoint, stream: Stream) -> Told {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -70,18 +97,20 @@ impl Open {
             .max_header_list_size(64 << 10)
             .max_send_buffer_size(64 << 10)
             .data_frame_budget(Self::PIECES);
-        let (sender, mut connection) = builder.handshake(stream).await.ok()?;
-        let mut pings = connection.ping_pong()?;
-        endpoint.means.tasks.borrow_mut().spawn_local(
-            "upstream",
-            Box::pin(async move {
-                // Its errors are handed to whoever is on the stream.
-                let _ = connection.await;
-            }),
-        );
-        // Whoever answers a ping has sent its settings before.
-        pings.ping(h2::Ping::opaque()).await.ok()?;
-        sender.is_extended_connect_protocol_enabled().then_some(sender)
+        let speaks_http1 = Rc::<Cell<bool>>::default();
+        let stream = Noted { stream, has_spoken: false, speaks_http1: speaks_http1.clone() };
+        let broken = || if speaks_http1.get() { Told::TakesNot } else { Told::Nothing };
+        let Ok((sender, mut connection)) = builder.handshake(stream).await else { return broken() };
+        let Some(mut pings) = connection.ping_pong() else { return broken() };
+        tokio::select! {
+            _ = &mut connection => return broken(),
+            // Whoever answers a ping has sent its settings before.
+            pong = pings.ping(h2::Ping::opaque()) => if pong.is_err() { return broken() },
+        }
+        // Its errors are handed to whoever is on the stream.
+        let driven = Box::pin(async move { drop(connection.await) });
+        endpoint.means.tasks.borrow_mut().spawn_local("upstream", driven);
+        if sender.is_extended_connect_protocol_enabled() { Told::Takes(sender) } else { Told::TakesNot }
     }
 
     /// Asks for a WebSocket, with the head of the handshake of HTTP/1.1. The answer is as by HTTP/1.1 too.
@@ -125,6 +154,51 @@ fn accept(key: &[u8]) -> String {
     context.update(key);
     context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     BASE64_STANDARD.encode(context.finish())
+}
+
+// === impl Noted ===
+
+impl AsyncRead for Noted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if !self.has_spoken {
+            let first = &buffer.filled()[before..];
+            self.has_spoken = !first.is_empty();
+            self.speaks_http1.set(first.starts_with(b"HTTP/1"));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 // === impl Answered ===

@@ -42,6 +42,25 @@ fn a_backend_that_is_not_whom_the_policy_says_is_sent_nothing() {
 }
 
 #[test]
+fn a_policy_that_is_misspelt_from_the_start_is_no_leave_for_plaintext() {
+    let authority = Authority::new();
+    let backend = TlsBackend::start("inner", &authority.certify("true.test"), None);
+    let world = World::new(TO_A);
+    let good = documents(&backend, "true.test") + &authority.config_map("ca");
+    world.documents.write("inner.yaml", &good.replace("validation: {hostname:", "validation: {hostnamez:"));
+    world.portolan.says("inner.test", "/", 500);
+    wait::eventually(wait::SOON, "the reason is told, with its place", || {
+        let said = world.portolan.client(&["describe", "httproute", "inner"])?;
+        let told =
+            said.contains("BackendTLSPolicy default/inner is not valid (") && said.contains("inner.yaml:");
+        wait::check(said, |_| told, String::clone)
+    });
+    world.documents.write("inner.yaml", &good);
+    world.portolan.reaches("inner.test", "/", "inner");
+    assert!(!backend.was_sent_plaintext());
+}
+
+#[test]
 fn a_gateway_shows_backends_the_certificate_that_it_names() {
     let authority = Authority::new();
     let backend = TlsBackend::start("inner", &authority.certify("true.test"), Some(&authority));

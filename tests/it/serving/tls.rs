@@ -1,6 +1,6 @@
 //! HTTPS as a client sees it, and certificates as an operator does.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -71,6 +71,18 @@ fn a_certificate_made_here_says_how_long_it_lasts() {
     assert!(described.contains("Ready"), "{described}");
     let shown = world.portolan.admin("/api/v1/certificates").unwrap().text();
     assert!(shown.contains("notAfter"), "{shown}");
+}
+
+#[test]
+fn a_certificate_that_ends_is_told_of_though_nothing_else_changes() {
+    let authority = Authority::new();
+    let world = World::new(TO_A);
+    let short = authority.certify_for("shop.test", Duration::from_secs(2));
+    world.documents.write("web.yaml", &short.secret("web"));
+    wait::eventually(wait::SOON, "its end is told", || {
+        let said = world.portolan.client(&["describe", "secret", "web"])?;
+        wait::check(said, |said| said.contains("False   Expired"), String::clone)
+    });
 }
 
 #[test]
@@ -169,8 +181,11 @@ fn a_gateway_asks_for_client_certificates_and_fails_closed() {
     wait::eventually(wait::SOON, "without an authority nobody is let in", || {
         ask(Some(&own)).map_or(Ok(()), |status| Err(format!("it answers {status}")))
     });
-    let said = world.portolan.client(&["describe", "gateway", "edge"]).unwrap();
-    assert!(said.contains("NoValidCACertificate"), "{said}");
+    // A table is served before it is told of.
+    wait::eventually(wait::SOON, "the reason is told", || {
+        let said = world.portolan.client(&["describe", "gateway", "edge"])?;
+        wait::check(said, |said| said.contains("NoValidCACertificate"), String::clone)
+    });
     world.documents.write("edge.yaml", &format!("{secret}{ca}{edge}"));
     assert_eq!(let_in(), 200);
 }

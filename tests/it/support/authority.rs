@@ -1,6 +1,9 @@
 //! Certificates for tests, and clients and servers that have or believe them.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs,
@@ -33,8 +36,19 @@ impl Authority {
     }
 
     pub fn certify(&self, name: &str) -> Certified {
+        self.certify_as(&rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a DNS name"))
+    }
+
+    /// A certificate that is only valid for so long from now on.
+    pub fn certify_for(&self, name: &str, life: Duration) -> Certified {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + life;
+        self.certify_as(&params)
+    }
+
+    fn certify_as(&self, params: &rcgen::CertificateParams) -> Certified {
         let key = rcgen::KeyPair::generate().expect("a key");
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
         Certified { certificate: params.signed_by(&key, &self.issuer).expect("a certificate"), key }
     }
 

@@ -1,6 +1,9 @@
 //! Clients with and without certificates of their own.
 
-use rustls::HandshakeKind;
+use rustls::{
+    HandshakeKind,
+    sign::{CertifiedKey as Signer, SingleCertAndKey},
+};
 
 use super::*;
 
@@ -40,9 +43,26 @@ async fn the_fallback_lets_everyone_in() {
         authority.client(),
         authority.client_as(&authority.certify(&["client.test"])),
         authority.client_as(&other.certify(&["client.test"])),
+        presenting_what_nobody_reads(&authority),
     ] {
         assert!(is_let_in(&proxy, &client).await);
     }
+}
+
+/// A client whose certificate has an extension that must be understood and is not: like one of X.509 version 1, rustls
+/// cannot even read it.
+fn presenting_what_nobody_reads(authority: &Authority) -> ClientConfig {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let mut odd = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+    odd.set_criticality(true);
+    params.custom_extensions.push(odd);
+    let chain = vec![params.self_signed(&key).unwrap().der().clone()];
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signer = aws_lc_rs::sign::any_supported_type(&private).unwrap();
+    let mut client = authority.client();
+    client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Signer::new(chain, signer)));
+    client
 }
 
 #[tokio::test]

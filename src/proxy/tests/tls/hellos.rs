@@ -88,6 +88,20 @@ async fn the_longest_name_that_fits_is_shown() {
 }
 
 #[tokio::test]
+async fn one_that_has_ended_is_shown_only_where_there_is_no_other() {
+    let authority = Authority::new();
+    let ended = |names: &[&str]| {
+        let key = CertifiedKey::clone(&authority.certify(names));
+        Arc::new(CertifiedKey { not_after: 1, ..key })
+    };
+    let (old, lone, new) = (ended(&["a.test"]), ended(&["b.test"]), authority.certify(&["a.test"]));
+    let (proxy, _server) = start(&[(None, tls(&[&old, &lone, &new]))]).await;
+    for (name, expected) in [("a.test", &new), ("b.test", &lone)] {
+        assert_eq!(proxy.shown(&authority, name).await.unwrap(), expected.chain[0], "{name}");
+    }
+}
+
+#[tokio::test]
 async fn listeners_of_one_socket_are_told_apart_by_name_and_an_unknown_one_is_refused() {
     let authority = Authority::new();
     let (a, b) = (authority.certify(&["a.test"]), authority.certify(&["*.b.test"]));
