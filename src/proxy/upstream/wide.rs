@@ -158,6 +158,29 @@ fn accept(key: &[u8]) -> String {
 
 // === impl Noted ===
 
+impl Noted {
+    fn note(&mut self, first: &[u8]) {
+        if !self.has_spoken {
+            self.has_spoken = !first.is_empty();
+            self.speaks_http1.set(first.starts_with(b"HTTP/1"));
+        }
+    }
+
+    /// Whoever refuses the first bytes may have closed before all of them were written: what it has said is there still.
+    fn hear_out<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(written, Poll::Ready(Err(_))) && !self.has_spoken {
+            let mut first = [0; 16];
+            let mut buffer = ReadBuf::new(&mut first);
+            // A socket that is broken can be read at once, as soon as the runtime has noticed; it fails again then.
+            if Pin::new(&mut self.stream).poll_read(cx, &mut buffer).is_pending() {
+                return Poll::Pending;
+            }
+            self.note(buffer.filled());
+        }
+        written
+    }
+}
+
 impl AsyncRead for Noted {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -166,18 +189,15 @@ impl AsyncRead for Noted {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if !self.has_spoken {
-            let first = &buffer.filled()[before..];
-            self.has_spoken = !first.is_empty();
-            self.speaks_http1.set(first.starts_with(b"HTTP/1"));
-        }
+        self.note(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Noted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.hear_out(cx, written)
     }
 
     fn poll_write_vectored(
@@ -185,7 +205,8 @@ impl AsyncWrite for Noted {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.hear_out(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -193,7 +214,8 @@ impl AsyncWrite for Noted {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let written = Pin::new(&mut self.stream).poll_flush(cx);
+        self.hear_out(cx, written)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
