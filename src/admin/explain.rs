@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Allowed, HttpFilter, HttpMatch, Oddity, Report},
+    model::{Allowed, HttpFilter, Report},
     route::{
         Choice, Listener, Request, Rule, Socket, Table,
         explain::{Candidate, Described, Explanation, Verdict},
@@ -173,8 +173,7 @@ impl Asked {
 
     /// Which fields no backend gets, in words.
     fn left_out(&self, allowed: Allowed) -> Option<String> {
-        let media = self.headers.get(http::header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
-        if allowed.has(Oddity::Underscore) || media.is_some_and(HttpMatch::is_grpc_type) {
+        if !allowed.leaves_out_underscores(&self.headers) {
             return None;
         }
         let odd = self.headers.keys().filter(|name| name.as_str().contains('_'));

@@ -1,5 +1,9 @@
 //! What is refused in requests, or left out of them, until it is allowed.
 
+use http::{HeaderMap, header};
+
+use super::HttpMatch;
+
 /// Something in a request that is usual for some programs and a way around the rules of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
@@ -20,6 +24,12 @@ impl Allowed {
 
     pub fn has(self, oddity: Oddity) -> bool {
         self.0 & Self::bit(oddity) != 0
+    }
+
+    /// Whether fields of these with an underscore in their names are left out. The metadata of gRPC goes through no CGI.
+    pub fn leaves_out_underscores(self, headers: &HeaderMap) -> bool {
+        let media = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        !self.has(Oddity::Underscore) && !media.is_some_and(HttpMatch::is_grpc_type)
     }
 
     const fn bit(oddity: Oddity) -> u8 {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memchr;
 
 use crate::{
-    model::{Allowed, Cidr, HttpMatch, Oddity},
+    model::{Allowed, Cidr},
     proxy::{
         connection::Trust,
         http1::fields::number,
@@ -333,13 +333,9 @@ impl<'a> Onward<'a> {
         }
     }
 
-    /// CGI takes `_` for `-`, and a stranger's field for another one. The metadata of gRPC goes through no CGI.
+    /// CGI takes `_` for `-`, and a stranger's field for another one.
     fn leaves_out_underscores(&self) -> bool {
-        let is_grpc = || {
-            let media = self.given.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
-            media.is_some_and(HttpMatch::is_grpc_type)
-        };
-        self.peer.trust == Trust::Untrusted && !self.peer.allowed.has(Oddity::Underscore) && !is_grpc()
+        self.peer.trust == Trust::Untrusted && self.peer.allowed.leaves_out_underscores(self.given)
     }
 
     /// Who the client is. What it said itself is dropped, unless it is a proxy that is trusted.

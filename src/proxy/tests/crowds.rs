@@ -3,27 +3,10 @@
 use std::num::NonZeroU32;
 
 use super::{
-    watched::{Moody, check, limited, state, target, watched},
+    watched::{Moody, check, gated, limited, state, target, watched},
     *,
 };
 use crate::model::{BackendPolicy, Balancing, Ejection, EndpointState};
-
-/// Answers when the sender says so.
-async fn gated() -> (tokio::sync::watch::Sender<bool>, Server) {
-    let (sender, gate) = tokio::sync::watch::channel(false);
-    let server = Server::start(move |mut client, heard, _| {
-        let mut gate = gate.clone();
-        async move {
-            while let Some(request) = client.request().await {
-                heard.lock().unwrap().push(request);
-                gate.wait_for(|open| *open).await.unwrap();
-                client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-            }
-        }
-    })
-    .await;
-    (sender, server)
-}
 
 fn ejecting(consecutive_errors: u32) -> BackendPolicy {
     let consecutive_errors = NonZeroU32::new(consecutive_errors).unwrap();

@@ -228,10 +228,10 @@ async fn the_next_request_goes_where_fewest_are_under_way() {
     drop(clients);
 }
 
-#[tokio::test]
-async fn beyond_the_limit_a_request_waits_and_beyond_that_it_is_refused_and_counted() {
+/// Answers when the sender says so.
+pub(super) async fn gated() -> (tokio::sync::watch::Sender<bool>, Server) {
     let (sender, gate) = tokio::sync::watch::channel(false);
-    let slow = Server::start(move |mut client, heard, _| {
+    let server = Server::start(move |mut client, heard, _| {
         let mut gate = gate.clone();
         async move {
             while let Some(request) = client.request().await {
@@ -242,6 +242,12 @@ async fn beyond_the_limit_a_request_waits_and_beyond_that_it_is_refused_and_coun
         }
     })
     .await;
+    (sender, server)
+}
+
+#[tokio::test]
+async fn beyond_the_limit_a_request_waits_and_beyond_that_it_is_refused_and_counted() {
+    let (sender, slow) = gated().await;
     let proxy = Proxy::start(config(), watched(&[slow.address], &limited(1, 1)));
     let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
     first.send(get("/1")).await;

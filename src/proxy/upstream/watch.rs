@@ -339,13 +339,15 @@ impl Watched {
     }
 }
 
-// === impl Place ===
+// === impl Pending ===
 
 impl Drop for Pending {
     fn drop(&mut self) {
         self.0.pending.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+// === impl Place ===
 
 impl Drop for Place {
     fn drop(&mut self) {

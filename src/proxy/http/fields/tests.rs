@@ -1,6 +1,7 @@
 //! What goes on and what does not.
 
 use super::*;
+use crate::model::Oddity;
 
 fn map(fields: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
